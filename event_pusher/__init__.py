@@ -1,0 +1,3 @@
+"""event-pusher: XMPP stanza events, fanned out to backends, delivered at least once."""
+
+__version__ = "0.1.0"
