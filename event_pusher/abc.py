@@ -5,7 +5,7 @@ Every seam that a stranger implements or is handed: the API. It grows by methods
 method                 called on                  may it wait?           may it raise?
 =====================  =========================  =====================  ===============================================
 Backend.__init__       the main thread, once      briefly                `SettingsError`, `PluginError`: the start fails
-Backend.start          the main thread, once      briefly                as above; it must not need the world to be there
+Backend.start          the main thread, once      briefly                as above; the world may be away
 Backend.push_event(s)  the core thread            no: no file, no        anything: that event makes no delivery of this
                                                   socket, no lock        backend; it is counted and logged with its name
 Backend.publish        a worker, many at once     yes                    `PublishError`s; anything else is a `Retry`
@@ -271,7 +271,12 @@ class StanzaSender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BackendTools:
-    """What a backend may use. It may grow."""
+    """
+    What a backend may use. It may grow.
+
+    `plugins` are its plugins in order; `host_settings` and `host_plugins` hold what ``[hosts."…".backends.NAME]`` says
+    otherwise for a host.
+    """
 
     name: str
     hosts: tuple[str, ...]
@@ -281,6 +286,8 @@ class BackendTools:
     plugins: tuple[Any, ...]
     clock: Clock
     log: logging.Logger
+    host_settings: Mapping[str, Any] = field(default_factory=dict)
+    host_plugins: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
