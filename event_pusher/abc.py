@@ -11,6 +11,7 @@ Backend.push_event(s)  the core thread            no: no file, no        anythin
 Backend.publish        a worker, many at once     yes                    `PublishError`s; anything else is a `Retry`
 Backend.publish_many   a worker, many at once     yes                    the same, for every attempt not reported yet
 Report                 any thread, any time       it never does          it never does; late or twice is ignored
+Backend.ready          the core thread            no                     no
 Backend.health         the admin's thread         no                     no
 Backend.forget         the core thread            no                     logged
 Backend.close          the main thread, twice     `timeout` seconds      logged
@@ -65,6 +66,7 @@ __all__ = [
     "NoSettings",
     "Notification",
     "Outcome",
+    "PluginChain",
     "PluginTools",
     "PublishOptions",
     "PushPlugin",
@@ -256,6 +258,9 @@ class IqAnswer(NamedTuple):
 class StanzaSender(Protocol):
     """The way back into the XMPP server."""
 
+    def ready(self) -> bool:
+        """Whether a request could leave now: the stream is up and what is queued on it is within bounds."""
+
     def request(
         self,
         requests: Sequence[IqRequest],
@@ -290,12 +295,24 @@ class BackendTools:
     host_plugins: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class PluginChain:
+    """A chain of push plugins, made known to its members before it is complete; `first` is whom the backend asks."""
+
+    first: PushPlugin[Any] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class PluginTools:
-    """What a push plugin may use: `next` is the plugin behind it in the chain (None for the last). It may grow."""
+    """
+    What a plugin may use. It may grow.
+
+    `next` is the push plugin behind it in the `chain` (None for the last one, and for event plugins).
+    """
 
     name: str
     next: PushPlugin[Any] | None
+    chain: PluginChain
     sessions: Sessions
     clock: Clock
     log: logging.Logger
@@ -366,6 +383,10 @@ class Backend(ABC, Generic[S]):
 
     def close(self, timeout: float) -> None:
         """Let go of everything within `timeout` seconds; called twice is fine; nothing is sent afterwards."""
+
+    def ready(self) -> bool:
+        """Whether attempts could be worked on now; while it says no, deliveries wait in the outbox."""
+        return True
 
     def health(self) -> str | None:
         """None when all is well, else one line that says what is not."""

@@ -1,0 +1,1 @@
+"""The push backend: XEP-0357 Push Notifications."""

@@ -1,0 +1,118 @@
+"""What is sent: the publish of XEP-0357 section 7 as bytes, and what an answer to it means."""
+
+import re
+from functools import lru_cache
+
+from event_pusher.abc import (
+    DELIVERED,
+    Gone,
+    IqAnswer,
+    Notification,
+    Outcome,
+    PublishOptions,
+    Registration,
+    Retry,
+    Unknown,
+    Unsent,
+)
+
+#: The text that stands for a message's body where `content` hides it; gateways read a body as "important".
+MARKER = "New message"
+#: The fields which tell nobody anything about the conversation.
+_COUNTS = frozenset({"message-count", "pending-subscription-count"})
+#: What XML 1.0 section 2.2 does not allow, even escaped.
+_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ITEM = b"<item>"
+
+
+def render(registration: Registration, notification: Notification) -> bytes:
+    """Write ``<pubsub/>`` with the publish and, if the registration has some, its publish-options."""
+    summary = "".join(_field(name, value) for name, value in notification.fields)
+    form = f"{_SUMMARY_HEAD}{summary}</x>" if summary else ""
+    return (
+        f"{_publish_head(registration.node)}{form}".encode()
+        + notification.extra
+        + f"</notification></item></publish>{_options(registration.options)}</pubsub>".encode()
+    )
+
+
+def with_item_id(payload: bytes, key: str) -> bytes:
+    """Name the item of a rendered publish, so that a service can tell a repetition."""
+    return payload.replace(_ITEM, b"<item id='%b'>" % key.encode(), 1)
+
+
+def reveal(notification: Notification, content: str) -> Notification:
+    """
+    Cut `notification` down to what `content` allows.
+
+    ``none``: nothing at all. ``marker``: counts, and `MARKER` in place of a body. ``sender``: also who sent it.
+    ``full``: everything. XML beside the form (`Notification.extra`) goes with ``full`` only.
+    """
+    if content == "full":
+        return notification
+    if content == "none":
+        return Notification(priority=notification.priority)
+    allowed = _COUNTS | {"last-message-sender"} if content == "sender" else _COUNTS
+    fields = tuple(
+        (name, MARKER if name == "last-message-body" else value)
+        for name, value in notification.fields
+        if name in allowed or name == "last-message-body"
+    )
+    return Notification(fields, notification.priority)
+
+
+def outcome_of_answer(answer: IqAnswer) -> Outcome:
+    """
+    Tell what became of a publish (XEP-0357 section 7, error handling).
+
+    An error of type ``cancel`` disables the registration, as in MongooseIM; every other error is passing trouble. A
+    ``remote-server-timeout`` that the host itself made (`by`) means that nobody knows.
+    """
+    match answer.type:
+        case "result":
+            return DELIVERED
+        case "unsent":
+            return Unsent(answer.text or "the stream to the XMPP server is down")
+        case "lost":
+            return Unknown("the stream broke before the answer")
+    name = f"{answer.error_type or 'no type'}/{answer.condition or 'no condition'}"
+    if answer.condition == "remote-server-timeout" and answer.by:
+        return Unknown(f"{name}: no answer from the push service")
+    if answer.error_type == "cancel":
+        return Gone(name)
+    return Retry(name)
+
+
+def _escape(text: str) -> str:
+    if not text.isprintable():
+        text = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("'", "&apos;")
+
+
+def _field(name: str, value: str) -> str:
+    return f"<field var='{_escape(name)}'><value>{_escape(value)}</value></field>"
+
+
+_SUMMARY_HEAD = (
+    "<x xmlns='jabber:x:data' type='submit'>"
+    "<field var='FORM_TYPE' type='hidden'><value>urn:xmpp:push:summary</value></field>"
+)
+
+
+@lru_cache(maxsize=8192)
+def _publish_head(node: str) -> str:
+    return (
+        f"<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{_escape(node)}'><item>"
+        "<notification xmlns='urn:xmpp:push:0'>"
+    )
+
+
+@lru_cache(maxsize=8192)
+def _options(options: PublishOptions) -> str:
+    if not options:
+        return ""
+    return (
+        "<publish-options><x xmlns='jabber:x:data' type='submit'>"
+        "<field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>"
+        f"{''.join(_field(name, value) for name, value in options)}</x></publish-options>"
+    )
