@@ -204,9 +204,16 @@ class Acc:
         return f"<Acc {self.id} host={self.host}>"
 
 
-def to_json(acc: Acc, event: Event) -> bytes:
-    """Write the documented, versioned JSON of an event (docs/event-json.md); metadata comes last and wins."""
-    return json.dumps(_as_dict(acc, event) | acc.metadata, ensure_ascii=False).encode()
+def to_json(acc: Acc, event: Event, *, body: bool = True) -> bytes:
+    """
+    Write the documented, versioned JSON of an event (docs/event-json.md); metadata comes last and wins.
+
+    Without `body` there is no key ``body``: what a person wrote stays out.
+    """
+    fields = _as_dict(acc, event)
+    if not body:
+        fields.pop("body", None)
+    return json.dumps(fields | acc.metadata, ensure_ascii=False).encode()
 
 
 def _as_dict(acc: Acc, event: Event) -> dict[str, Any]:
