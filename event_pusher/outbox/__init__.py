@@ -1,0 +1,1 @@
+"""The durable queue: what waits for its delivery, and what died."""

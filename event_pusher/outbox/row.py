@@ -1,0 +1,26 @@
+"""One delivery of the outbox, as the core holds it in memory."""
+
+from dataclasses import dataclass
+
+from event_pusher.abc import Delivery
+
+
+@dataclass(slots=True)
+class Row:
+    """
+    One waiting delivery. Times are UTC seconds; `due_at` 0 = at once, `expires_at` None = never.
+
+    `lane` "" = no order; `trace` is the `Acc.id` of the stanza that made it; `overtaken`: later ones of its lane went
+    ahead, so it retries alone.
+    """
+
+    id: int
+    backend: str
+    lane: str
+    delivery: Delivery
+    trace: str
+    accepted_at: float
+    expires_at: float | None
+    attempts: int = 0
+    due_at: float = 0.0
+    overtaken: bool = False

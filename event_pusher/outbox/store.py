@@ -1,0 +1,248 @@
+"""
+The outbox in the database: the hot statements as driver SQL, a batch at a time.
+
+What writes is called inside `Writer.transaction`. An id is never given twice, over restarts and after emptying: a
+late answer to an old delivery must not settle a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from zlib import crc32
+
+from event_pusher.abc import Delivery
+from event_pusher.database import Writer
+from event_pusher.intake import Position
+from event_pusher.outbox.row import Row
+
+#: Most values in one statement.
+CHUNK = 500
+_KEY_BYTES = 16
+
+#: The order in which `read_row` wants a row.
+ROW_COLUMNS = (
+    "id, backend, lane, trace, accepted_at, expires_at, attempts, due_at, overtaken, "
+    "recipient, target, payload, format, registration_id, collapse_key"
+)
+# Done twice it does nothing: a commit whose answer got lost is repeated with the same ids.
+_INSERT = (
+    "INSERT INTO event_pusher_deliveries (id, backend, lane, lane_key, trace, accepted_at, expires_at, attempts,"
+    " due_at, overtaken, recipient, target, payload, format, registration_id, collapse_key)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
+_REMOVE = "DELETE FROM event_pusher_deliveries WHERE id = ?"
+_RESCHEDULE = (
+    "UPDATE event_pusher_deliveries SET attempts = ?, due_at = ?, overtaken = ?, reason = ?"
+    " WHERE id = ? AND state = 'waiting'"
+)
+_BURY = (
+    "UPDATE event_pusher_deliveries SET state = 'dead', attempts = ?, overtaken = ?, reason = ?, failed_at = ?"
+    " WHERE id = ?"
+)
+_DISCARD = (
+    "DELETE FROM event_pusher_deliveries WHERE registration_id = ? AND registration_id IS NOT NULL"
+    " AND state = 'waiting' RETURNING id"
+)
+_SAVE_POSITION = (
+    "INSERT INTO event_pusher_feeds (source, host, feed, epoch, n) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (source, host, feed) DO UPDATE SET epoch = excluded.epoch, n = excluded.n"
+)
+_REMEMBER = "INSERT INTO event_pusher_seen (expires_at, keys) VALUES (?, ?)"
+_FORGET = "DELETE FROM event_pusher_seen WHERE expires_at <= ?"
+_RESERVE = (
+    "UPDATE event_pusher_owner SET next_id = ? + CASE WHEN next_id < ? THEN ? ELSE next_id END"
+    " WHERE id = 1 RETURNING next_id"
+)
+_SAVE_NEXT_ID = "UPDATE event_pusher_owner SET next_id = ? WHERE id = 1 AND next_id < ?"
+_LOAD = f"SELECT {ROW_COLUMNS} FROM event_pusher_deliveries WHERE"  # noqa: S608 - a constant
+_LOAD_AFTER = f"{_LOAD} id > ? AND state = 'waiting' ORDER BY id LIMIT ?"
+_LOAD_LANE = f"{_LOAD} lane_key = ? AND id > ? AND lane = ? AND backend = ? AND state = 'waiting' ORDER BY id LIMIT ?"
+
+
+class OutboxStore:
+    """The core's hand on the outbox: on the writer's thread only. Raises `StorageError` where a read fails."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._next_id = 1  # no id below was left to give; only grows, whatever becomes of a transaction
+        self._next_id_saved = True
+        sql = writer.sql
+        self._insert, self._remove, self._discard = sql(_INSERT), sql(_REMOVE), sql(_DISCARD)
+        self._reschedule, self._bury = sql(_RESCHEDULE), sql(_BURY)
+        self._save_position, self._remember, self._forget = sql(_SAVE_POSITION), sql(_REMEMBER), sql(_FORGET)
+        self._reserve, self._save_next_id = sql(_RESERVE), sql(_SAVE_NEXT_ID)
+        self._load_after, self._load_lane = sql(_LOAD_AFTER), sql(_LOAD_LANE)
+
+    def reserve_ids(self, count: int) -> int:
+        """
+        Give the first of `count` ids in a row, in the running transaction or in one of its own.
+
+        They stay given when the running transaction fails: whoever has them may use them in the next one.
+        """
+        if self._writer.in_transaction:
+            return self._take_ids(count)
+        with self._writer.transaction():
+            return self._take_ids(count)
+
+    def insert(self, rows: Sequence[Row]) -> None:
+        """Keep new deliveries, with ids from `reserve_ids`."""
+        if not rows:
+            return
+        self._save_ids()
+        self._writer.connection.exec_driver_sql(self._insert, [_values(row) for row in rows])
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Take out what was delivered or discarded; an id that is not there is no error."""
+        if ids:
+            self._writer.connection.exec_driver_sql(self._remove, [(id_,) for id_ in ids])
+
+    def reschedule(self, rows: Sequence[Row], reasons: Sequence[str]) -> None:
+        """Store attempts, due time and `overtaken` of waiting `rows`, and why each did not succeed."""
+        values = [
+            (row.attempts, row.due_at, row.overtaken, reason, row.id) for row, reason in zip(rows, reasons, strict=True)
+        ]
+        if values:
+            self._writer.connection.exec_driver_sql(self._reschedule, values)
+
+    def bury(self, rows: Sequence[Row], reasons: Sequence[str], now: float) -> None:
+        """Make `rows` dead letters, each with its reason."""
+        values = [(row.attempts, row.overtaken, reason, now, row.id) for row, reason in zip(rows, reasons, strict=True)]
+        if values:
+            self._writer.connection.exec_driver_sql(self._bury, values)
+
+    def discard_for_registrations(self, registration_ids: Sequence[int]) -> list[int]:
+        """Take out what waits for these registrations; give the ids that went."""
+        gone: list[int] = []
+        for registration in registration_ids:
+            gone.extend(self._writer.connection.exec_driver_sql(self._discard, (registration,)).scalars())
+        return gone
+
+    def save_positions(self, positions: Sequence[tuple[str, str, Position]]) -> None:
+        """Store how far each feed came: (source, host, position)."""
+        values = [(source, host, *position) for source, host, position in positions]
+        if values:
+            self._writer.connection.exec_driver_sql(self._save_position, values)
+
+    def remember(self, keys: Sequence[bytes], expires_at: float) -> None:
+        """Store dedupe keys of 16 bytes each, to be known until `expires_at`."""
+        if any(len(key) != _KEY_BYTES for key in keys):
+            raise ValueError(f"a dedupe key has {_KEY_BYTES} bytes")
+        if keys:
+            self._writer.connection.exec_driver_sql(self._remember, (expires_at, b"".join(keys)))
+
+    def forget_expired(self, now: float) -> int:
+        """Drop what was remembered until `now`; give the number of commits whose keys went."""
+        return self._writer.connection.exec_driver_sql(self._forget, (now,)).rowcount
+
+    def load_positions(self) -> list[tuple[str, str, Position]]:
+        """Read how far each feed came: (source, host, position)."""
+        with self._writer.reading() as connection:
+            found = connection.exec_driver_sql("SELECT source, host, feed, epoch, n FROM event_pusher_feeds")
+            return [(source, host, Position(feed, epoch, n)) for source, host, feed, epoch, n in found]
+
+    def load_seen(self, now: float) -> dict[bytes, float]:
+        """Read the dedupe keys that still count, each with its end."""
+        select = self._writer.sql(
+            "SELECT expires_at, keys FROM event_pusher_seen WHERE expires_at > ? ORDER BY expires_at"
+        )
+        known: dict[bytes, float] = {}
+        with self._writer.reading() as connection:
+            for expires_at, keys in connection.exec_driver_sql(select, (now,)):
+                for start in range(0, len(keys), _KEY_BYTES):
+                    known[bytes(keys[start : start + _KEY_BYTES])] = expires_at
+        return known
+
+    def load_after(self, after_id: int, limit: int) -> list[Row]:
+        """Read the first `limit` waiting rows whose id is above `after_id`, by id."""
+        return self._load(self._load_after, (after_id, limit))
+
+    def load_lane(self, backend: str, lane: str, after_id: int, limit: int) -> list[Row]:
+        """Read the first `limit` waiting rows of one lane whose id is above `after_id`, by id."""
+        return self._load(self._load_lane, (lane_key(backend, lane), after_id, lane, backend, limit))
+
+    def highest_id(self) -> int:
+        """The highest id of a waiting row, 0 without any."""
+        select = "SELECT id FROM event_pusher_deliveries WHERE state = 'waiting' ORDER BY id DESC LIMIT 1"
+        with self._writer.reading() as connection:
+            return int(connection.exec_driver_sql(select).scalar() or 0)
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Count the rows of each (backend, state); reads the whole table."""
+        select = "SELECT backend, state, count(*) FROM event_pusher_deliveries GROUP BY backend, state"
+        with self._writer.reading() as connection:
+            return {(backend, state): number for backend, state, number in connection.exec_driver_sql(select)}
+
+    def _load(self, select: str, values: tuple[Any, ...]) -> list[Row]:
+        with self._writer.reading() as connection:
+            return [read_row(found) for found in connection.exec_driver_sql(select, values)]
+
+    def _take_ids(self, count: int) -> int:
+        values = (count, self._next_id, self._next_id)
+        found: int = self._writer.connection.exec_driver_sql(self._reserve, values).scalar_one()
+        self._next_id, self._next_id_saved = found, True
+        self._writer.on_rollback(self._ids_unsaved)
+        return found - count
+
+    def _save_ids(self) -> None:
+        """A reservation that was rolled back is made good before one of its ids is used."""
+        if not self._next_id_saved:
+            self._writer.connection.exec_driver_sql(self._save_next_id, (self._next_id, self._next_id))
+            self._next_id_saved = True
+            self._writer.on_rollback(self._ids_unsaved)
+
+    def _ids_unsaved(self) -> None:
+        self._next_id_saved = False
+
+
+def lane_key(backend: str, lane: str) -> int:
+    """The number by which a lane is found; lanes that share one are told apart by name."""
+    return crc32(lane.encode(), crc32(backend.encode()))
+
+
+def read_row(found: Any) -> Row:
+    """Make a row of what the database gave in the order of `ROW_COLUMNS`."""
+    (
+        id_,
+        backend,
+        lane,
+        trace,
+        accepted_at,
+        expires_at,
+        attempts,
+        due_at,
+        overtaken,
+        recipient,
+        target,
+        payload,
+        format_,
+        registration,
+        collapse_key,
+    ) = found
+    ttl = None if expires_at is None else expires_at - accepted_at
+    delivery = Delivery(recipient, target, payload, format_, lane, registration, None, collapse_key, ttl)
+    return Row(
+        id_, backend, lane, delivery, trace, accepted_at, expires_at, attempts, due_at, overtaken=bool(overtaken)
+    )
+
+
+def _values(row: Row) -> tuple[Any, ...]:
+    delivery = row.delivery
+    return (
+        row.id,
+        row.backend,
+        row.lane,
+        lane_key(row.backend, row.lane),
+        row.trace,
+        row.accepted_at,
+        row.expires_at,
+        row.attempts,
+        row.due_at,
+        row.overtaken,
+        delivery.recipient,
+        delivery.target,
+        delivery.payload,
+        delivery.format,
+        delivery.registration,
+        delivery.collapse_key,
+    )
