@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from wire import Client, Component, local
+from wire import PING, Client, Component, Stream, condition, has_id, new_id
 
 SHARE = Path(__file__).resolve().parents[2] / "event_pusher" / "share"
 START_TIMEOUT = 40.0
@@ -33,10 +33,10 @@ def free_port() -> int:
 
 
 class Server(abc.ABC):
-    """One XMPP server with one host, the components ``push``, ``app``, ``muclight`` and ``other``."""
+    """One XMPP server with one host, the components of ``components``."""
 
     domain: str
-    components = ("push", "app", "muclight", "other")
+    components = ("push", "app", "muclight", "other", "probe")
     secret = "secret"
 
     def __init__(self, directory: Path, fragment: str = "") -> None:
@@ -46,6 +46,7 @@ class Server(abc.ABC):
         self.log_path = directory / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
+        self._streams: list[Stream] = []
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -103,11 +104,41 @@ class Server(abc.ABC):
         bind: bool = True,
     ) -> Client:
         """A logged-in client; ``priority=None`` sends no presence."""
-        return Client(user, self.domain, self.c2s_port, resource, priority=priority, bind=bind)
+        client = Client(user, self.domain, self.c2s_port, resource, priority=priority, bind=bind)
+        self._streams.append(client)
+        return client
 
     def component(self, name: str) -> Component:
         """A connected component: ``push`` is ``push.DOMAIN``."""
-        return Component(f"{name}.{self.domain}", self.component_port, self.secret)
+        component = Component(f"{name}.{self.domain}", self.component_port, self.secret)
+        self._streams.append(component)
+        return component
+
+    def hang_up(self) -> None:
+        """Close every client and component, and wait until the server has noticed."""
+        streams, self._streams = self._streams, []
+        for stream in streams:
+            stream.close()
+        for name in {s.jid.split(".")[0] for s in streams if isinstance(s, Component)} - {"probe"}:
+            self.wait_away(name)
+
+    def wait_away(self, name: str) -> None:
+        """Return when the server no longer has a connection of the component."""
+        probe = Component(f"probe.{self.domain}", self.component_port, self.secret)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            identifier = new_id("ping")
+            probe.send(
+                f"<iq type='get' id='{identifier}' from='{probe.jid}' to='{name}.{self.domain}'>"
+                f"<ping xmlns='{PING}'/></iq>"
+            )
+            try:
+                if condition(probe.expect(has_id(identifier), 0.3)):
+                    probe.close()
+                    return
+            except AssertionError:
+                continue
+        raise AssertionError(f"{name} is still connected")
 
     @abc.abstractmethod
     def register(self, user: str) -> None:
@@ -134,7 +165,7 @@ class Server(abc.ABC):
             code = self._process.poll()
             assert code is None, f"the server ended with {code}:\n{self._tail()}"
             try:
-                self.component("other").close()
+                Component(f"probe.{self.domain}", self.component_port, self.secret).close()
                 socket.create_connection(("127.0.0.1", self.c2s_port), 1).close()
                 return
             except (OSError, AssertionError):
@@ -208,8 +239,7 @@ def top_level(fragment: str, key: str) -> str:
 class Ejabberd(Server):
     """``fragment``: YAML with the top-level keys ``listen`` and ``modules``, merged into the base.
 
-    ``install=False`` leaves the module out; ``listener=False`` leaves the base's component listener
-    out, for a fragment which brings its own on ``component_port``.
+    ``install=False`` leaves the module out.
     """
 
     domain = "ej.test"

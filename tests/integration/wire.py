@@ -22,6 +22,7 @@ SM = "urn:xmpp:sm:3"
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
+PING = "urn:xmpp:ping"
 DISCO = "http://jabber.org/protocol/disco#info"
 TIMEOUT = 10.0
 
@@ -53,6 +54,11 @@ def has_id(identifier: str) -> Predicate:
     return lambda element: element.get("id") == identifier
 
 
+def new_parser() -> "XMLPullParser[Element]":
+    """A parser for one stream; a stream restart needs another."""
+    return XMLPullParser(events=("start", "end"))
+
+
 class Closed(AssertionError):
     """The stream ended while the test waited for something on it."""
 
@@ -67,7 +73,7 @@ class Stream:
         self.handled = 0  # stanzas received since <enable/>, for XEP-0198
         self.acking = True  # answer <r/>; a test that wants unacknowledged messages says False
         self._news = threading.Condition()
-        self._parser = XMLPullParser(events=("start", "end"))
+        self._parser: "XMLPullParser[Element]" = new_parser()
         self._depth = 0
         self._root: Element | None = None
         self._write = threading.Lock()
@@ -148,7 +154,7 @@ class Stream:
 
     def header(self, namespace: str, to: str, version: str = "") -> Element:
         """Open a stream (again) and return the other end's root element."""
-        self._parser, self._depth = XMLPullParser(events=("start", "end")), 0
+        self._parser, self._depth = new_parser(), 0
         self.send(
             f"<?xml version='1.0'?><stream:stream xmlns='{namespace}' {version}"
             f" xmlns:stream='{STREAMS}' to='{to}'>"
@@ -159,9 +165,8 @@ class Stream:
         try:
             while data := self._socket.recv(65536):
                 self._parser.feed(data)
-                for event, element in self._parser.read_events():
-                    if isinstance(element, Element):
-                        self._on_event(str(event), element)
+                for event, element in self._parser.read_events():  # type: ignore[misc]
+                    self._on_event(event, element)
         except (OSError, SyntaxError):
             pass
         with self._news:
