@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 GROUP = "event_pusher.migrations"
+#: Alembic's own table, under our prefix like the others.
+VERSION_TABLE = "event_pusher_alembic_version"
 CORE = "event_pusher_migrations"
 _CURE = "run `event-pusher db upgrade`"
 _log = logging.getLogger(__name__)
@@ -125,7 +127,7 @@ def _require_known(config: Config, connection: Connection) -> None:
 
 
 def _stamped(connection: Connection) -> list[str]:
-    return sorted(MigrationContext.configure(connection).get_current_heads())
+    return sorted(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads())
 
 
 def _package(name: str) -> Path:

@@ -93,7 +93,7 @@ _COLUMNS = "id, user_jid, service, node, options"
 _ENABLED = f"SELECT {_COLUMNS} FROM event_pusher_registrations WHERE disabled_at IS NULL AND user_jid"  # noqa: S608 - a constant
 _FOR_USERS = {
     # One text for every number of users, so that each database prepares it once.
-    "sqlite": f"{_ENABLED} IN (SELECT value FROM json_each(?)) ORDER BY id",
+    "sqlite": f"{_ENABLED} IN (SELECT value FROM json_each(?)) ORDER BY id",  # noqa: S608 - a constant
     "postgresql": f"{_ENABLED} = ANY(%s) ORDER BY id",
 }
 # The count and the upsert are one statement: no other writer comes between.
@@ -125,7 +125,6 @@ class RdbmsRegistrations(RegistrationStore):
         self._mark = writer.sql(_MARK)
 
     def for_users(self, users: Sequence[str]) -> Mapping[str, Sequence[Registration]]:
-        """See `RegistrationStore.for_users`; one query for all. Raises `StorageError`."""
         if not users:
             return {}
         found: dict[str, list[Registration]] = {}
@@ -139,28 +138,23 @@ class RdbmsRegistrations(RegistrationStore):
     def enable(
         self, user: str, service: str, node: str, options: PublishOptions, now: float, limit: int
     ) -> Registration | None:
-        """See `RegistrationStore.enable`; one statement."""
         identity, text = _identity(user, service, node), json.dumps(options, ensure_ascii=False)
         row = (identity, user, _host(user), service, node, text, now, now, user, identity, limit)
         id_ = self._writer.connection.exec_driver_sql(self._enable, row).scalar()
         return None if id_ is None else Registration(id_, user, service, node, options)
 
     def disable(self, user: str, service: str, node: str | None) -> list[int]:
-        """See `RegistrationStore.disable`."""
         if node is None:
             return self._delete("user_jid = ? AND service = ?", user, service)
         return self._delete("identity = ?", _identity(user, service, node))
 
     def remove_user(self, user: str) -> list[int]:
-        """See `RegistrationStore.remove_user`."""
         return self._delete("user_jid = ?", user)
 
     def remove_host(self, host: str) -> list[int]:
-        """See `RegistrationStore.remove_host`."""
         return self._delete("host = ?", host)
 
     def mark_disabled(self, ids: Sequence[int], reason: str, now: float) -> None:
-        """See `RegistrationStore.mark_disabled`."""
         if ids:
             self._writer.connection.exec_driver_sql(self._mark, [(now, reason, id_) for id_ in ids])
 
@@ -174,7 +168,6 @@ class RdbmsRegistrations(RegistrationStore):
         after: int = 0,
         limit: int = CHUNK,
     ) -> list[Record]:
-        """See `RegistrationStore.list_`."""
         given = {"user_jid": user, "host": host, "service": service}
         chosen = {name: value for name, value in given.items() if value is not None}
         where = "".join(f" AND {name} = ?" for name in chosen)
@@ -183,12 +176,10 @@ class RdbmsRegistrations(RegistrationStore):
         return self._records(f"{where} ORDER BY id LIMIT ?", (after, *chosen.values(), limit))
 
     def show(self, id_: int) -> Record | None:
-        """See `RegistrationStore.show`."""
         found = self._records(" AND id = ?", (0, id_))
         return found[0] if found else None
 
     def delete(self, ids: Sequence[int]) -> list[int]:
-        """See `RegistrationStore.delete`."""
         return [gone for id_ in ids for gone in self._delete("id = ?", id_)]
 
     def _delete(self, where: str, *values: object) -> list[int]:
@@ -218,7 +209,6 @@ class MemoryRegistrations(RegistrationStore):
         self._by_user: dict[str, dict[tuple[str, str], int]] = {}
 
     def for_users(self, users: Sequence[str]) -> Mapping[str, Sequence[Registration]]:
-        """See `RegistrationStore.for_users`."""
         found: dict[str, Sequence[Registration]] = {}
         for user in users:
             enabled = [record.registration for record in self._of(user) if record.disabled_at is None]
@@ -229,7 +219,6 @@ class MemoryRegistrations(RegistrationStore):
     def enable(
         self, user: str, service: str, node: str, options: PublishOptions, now: float, limit: int
     ) -> Registration | None:
-        """See `RegistrationStore.enable`."""
         pair = (service, node)
         others = [r for r in self._of(user) if r.disabled_at is None and _pair(r) != pair]
         if len(others) >= limit:
@@ -243,20 +232,16 @@ class MemoryRegistrations(RegistrationStore):
         return registration
 
     def disable(self, user: str, service: str, node: str | None) -> list[int]:
-        """See `RegistrationStore.disable`."""
         mine = [r.registration for r in self._of(user)]
         return self.delete([r.id for r in mine if r.service == service and node in {None, r.node}])
 
     def remove_user(self, user: str) -> list[int]:
-        """See `RegistrationStore.remove_user`."""
         return self.delete(list(self._by_user.get(user, {}).values()))
 
     def remove_host(self, host: str) -> list[int]:
-        """See `RegistrationStore.remove_host`."""
         return [id_ for user in list(self._by_user) if _host(user) == host for id_ in self.remove_user(user)]
 
     def mark_disabled(self, ids: Sequence[int], reason: str, now: float) -> None:
-        """See `RegistrationStore.mark_disabled`."""
         for id_ in ids:
             record = self._by_id.get(id_)
             if record is not None and record.disabled_at is None:
@@ -272,7 +257,6 @@ class MemoryRegistrations(RegistrationStore):
         after: int = 0,
         limit: int = CHUNK,
     ) -> list[Record]:
-        """See `RegistrationStore.list_`."""
         found = [
             record
             for id_, record in sorted(self._by_id.items())
@@ -285,11 +269,9 @@ class MemoryRegistrations(RegistrationStore):
         return found[:limit]
 
     def show(self, id_: int) -> Record | None:
-        """See `RegistrationStore.show`."""
         return self._by_id.get(id_)
 
     def delete(self, ids: Sequence[int]) -> list[int]:
-        """See `RegistrationStore.delete`."""
         gone = [id_ for id_ in ids if id_ in self._by_id]
         for id_ in gone:
             record = self._by_id.pop(id_)
@@ -304,7 +286,7 @@ class MemoryRegistrations(RegistrationStore):
 
 
 def _identity(user: str, service: str, node: str) -> bytes:
-    return sha256("\0".join((user, service, node)).encode()).digest()
+    return sha256(f"{user}\0{service}\0{node}".encode()).digest()
 
 
 def _pair(record: Record) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from event_pusher.database import Writer, open_engine
 from event_pusher.errors import SettingsError
+from event_pusher.migrate import VERSION_TABLE
 from event_pusher.schema import metadata
 
 
@@ -26,7 +27,7 @@ def _run(connection: Connection) -> None:
         target_metadata=metadata,
         include_object=_ours,
         render_as_batch=True,
-        version_table="event_pusher_alembic_version",
+        version_table=VERSION_TABLE,
     )
     context.run_migrations()
 
