@@ -1,0 +1,322 @@
+"""
+The one owner: its thread alone touches outbox, lanes, positions, sessions, flights, and the writing connection.
+
+One turn: take the inbox · settle outcomes · accept what came in (decide, ONE commit) · hand over · acknowledge. Nobody
+holds a lock; everybody else puts lists into the inbox. Rows are handed over after their commit, never before.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+from event_pusher.abc import Clock
+from event_pusher.acceptance import Acceptance, Batch
+from event_pusher.counters import Counters
+from event_pusher.database import Writer
+from event_pusher.errors import LeaseLost, StorageError
+from event_pusher.inbox import Inbox
+from event_pusher.lanes import Window
+from event_pusher.outbox.lease import Lease
+from event_pusher.outbox.row import Row
+from event_pusher.outbox.store import OutboxStore
+from event_pusher.positions import Acknowledge, Positions
+from event_pusher.publisher import Publisher
+from event_pusher.settlement import Settlement
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: A commit of new rows begins at the earliest so long after the one before: batches grow with the load.
+COMMIT_SECONDS = 0.002
+#: The longest sleep.
+TICK_SECONDS = 0.25
+#: The lease is renewed so often.
+LEASE_RENEW_SECONDS = 5.0
+#: Expired dedupe keys are dropped so often.
+SWEEP_SECONDS = 600.0
+#: After a failed commit the next try waits so long at first, twice as long each time, and so long at most.
+STALL_SECONDS, STALL_MOST = 0.1, 5.0
+#: Rows read back from the outbox at a time.
+REFILL_ROWS = 2000
+
+
+@dataclass(slots=True)
+class CoreParts:
+    """What the core owns; put together by `event_pusher.app`."""
+
+    writer: Writer
+    lease: Lease
+    store: OutboxStore
+    window: Window
+    positions: Positions
+    acceptance: Acceptance
+    settlement: Settlement
+    publishers: dict[str, Publisher]
+    acknowledge: Acknowledge
+    counters: Counters
+    clock: Clock
+    max_rows: int
+
+
+class Core:
+    """The loop."""
+
+    def __init__(self, parts: CoreParts, inbox: Inbox) -> None:
+        self._parts = parts
+        self.inbox = inbox
+        self.rows = 0
+        self.trouble: str | None = None
+        self.fatal: BaseException | None = None
+        self._batch: Batch | None = None
+        self._stalled_until = 0.0
+        self._stall = STALL_SECONDS
+        self._last_commit = self._renewed = self._swept = 0.0
+        self._ack_due: float | None = None
+        self._admitting = True
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="core", daemon=True)
+
+    def start(self) -> None:
+        """Read what the outbox holds, and begin. Raises `StorageError`."""
+        parts = self._parts
+        self.rows = sum(number for (_, state), number in parts.store.counts().items() if state == "waiting")
+        parts.window.spilled = self.rows > 0
+        self._renewed = self._swept = parts.clock.monotonic()
+        self._thread.start()
+
+    def call(self, function: Callable[[], T]) -> Future[T]:
+        """Run `function` on the core's thread, between two turns (any thread)."""
+        future: Future[T] = Future()
+
+        def make() -> None:
+            try:
+                future.set_result(function())
+            except Exception as error:  # noqa: BLE001 - it belongs to who asked
+                future.set_exception(error)
+
+        self.inbox.put_call(make)
+        return future
+
+    def write(self, function: Callable[[], T]) -> Future[T]:
+        """Run `function` on the core's thread in a transaction of its own (any thread)."""
+
+        def inside() -> T:
+            with self._parts.writer.transaction():
+                return function()
+
+        return self.call(inside)
+
+    def stop_admission(self) -> None:
+        """Hand nothing more out; what is in flight may still end (any thread)."""
+        self.call(lambda: setattr(self, "_admitting", False))
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts without an outcome, all backends together."""
+        return sum(publisher.in_flight for publisher in self._parts.publishers.values())
+
+    def drained(self) -> bool:
+        """Whether nothing is in flight and nothing waits for a commit (any thread, a moment's view)."""
+        return not (self.in_flight or self._parts.acceptance.waiting or self._batch or self._parts.settlement.pending)
+
+    def stop(self, timeout: float) -> None:
+        """Commit what is settled, give the lease back, end (any thread)."""
+        self._stopping.set()
+        self.inbox.put_call(lambda: None)
+        self._thread.join(timeout)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the loop's end; False when it still runs."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+            self._commit_settled()
+            self._parts.lease.release()
+        except LeaseLost as error:
+            self.fatal = error
+            log.error("%s", error)  # noqa: TRY400 - the line says it all
+        except StorageError as error:
+            self.fatal = error
+            log.error("stopped without giving the lease back: %s", error)  # noqa: TRY400 - as above
+        except BaseException as error:
+            self.fatal = error
+            log.exception("the core failed; nothing that was acknowledged is lost")
+
+    def _turn(self) -> None:
+        parts = self._parts
+        mail = self.inbox.take(self._patience())
+        now, monotonic = parts.clock.now(), parts.clock.monotonic()
+        for publisher, outcomes in mail.outcomes:
+            for attempt, outcome in outcomes:
+                parts.settlement.settle(publisher, attempt, outcome, now, monotonic)
+        for publisher in parts.publishers.values():
+            for attempt, outcome in publisher.overdue(monotonic):
+                parts.settlement.settle(publisher, attempt, outcome, now, monotonic)
+        for items in mail.items:
+            parts.acceptance.extend(items)
+        for call in mail.calls:
+            call()
+        self._accept(monotonic)
+        self._refill()
+        self._admit(now, monotonic)
+        self._ack_due = parts.positions.acknowledge(parts.clock.monotonic(), parts.acknowledge)
+        self._housekeeping(now, monotonic)
+
+    def _patience(self) -> float:
+        """How long nothing needs to be done unless somebody writes."""
+        parts = self._parts
+        monotonic, now = parts.clock.monotonic(), parts.clock.now()
+        waits = [TICK_SECONDS]
+        if self._batch is not None:
+            waits.append(self._stalled_until - monotonic)
+        elif parts.acceptance.waiting and not self._is_full():
+            waits.append(self._last_commit + COMMIT_SECONDS - monotonic)
+        if (settle_due := parts.settlement.due_at()) is not None:
+            waits.append(max(settle_due, self._stalled_until) - monotonic)
+        if self._ack_due is not None:
+            waits.append(self._ack_due - monotonic)
+        if self._admitting:
+            waits += [due - now for one in parts.publishers.values() if (due := one.lanes.next_due()) is not None]
+        return max(0.0, min(waits))
+
+    def _is_full(self) -> bool:
+        return self.rows >= self._parts.max_rows
+
+    def _accept(self, monotonic: float) -> None:
+        """Commit what came in, and with it what was settled."""
+        parts = self._parts
+        if monotonic < self._stalled_until:
+            return
+        if self._batch is None and not self._is_full() and monotonic >= self._last_commit + COMMIT_SECONDS:
+            self._batch = parts.acceptance.take()
+        due = parts.settlement.due_at()
+        if self._batch is None and (due is None or due > monotonic):
+            return
+        batch = self._batch or Batch()
+        cut = bool(batch.writes)
+        if self._commit(batch) and cut:
+            # What the cut left behind waits for nobody.
+            self._last_commit = 0.0
+
+    def _commit(self, batch: Batch) -> bool:
+        """Decide and write `batch` and what is settled; False when the database did not take it."""
+        parts = self._parts
+        try:
+            parts.acceptance.decide(batch)
+            if batch or parts.settlement.pending:
+                began = parts.clock.monotonic()
+                now = parts.clock.now()
+                with parts.writer.transaction():
+                    went = parts.settlement.write(now) + parts.acceptance.write(batch, now)
+                self._last_commit = began
+                parts.settlement.written()
+                self._committed(batch, went)
+        except LeaseLost:
+            raise
+        except StorageError as error:
+            self._stalled(batch, error)
+            return False
+        self._batch = None
+        self._recovered()
+        return True
+
+    def _committed(self, batch: Batch, went: int) -> None:
+        parts = self._parts
+        self.rows += len(batch.rows) - went
+        parts.counters["commits", ""] += 1
+        parts.acceptance.written(batch)
+        if batch.gone:
+            gone = frozenset(batch.gone)
+            for publisher in parts.publishers.values():
+                publisher.drop(gone)
+        self._hand_over(batch.rows)
+
+    def _stalled(self, batch: Batch, error: StorageError) -> None:
+        self._pause(error)
+        self._parts.acceptance.refuse_writes(batch)
+        self._batch = batch or None
+
+    def _pause(self, error: StorageError) -> None:
+        if self.trouble is None:
+            log.error("the database is in trouble, intake pauses: %s", error)
+        self.trouble = str(error)
+        self._parts.counters.add("commits_failed")
+        self._stalled_until = self._parts.clock.monotonic() + self._stall
+        self._stall = min(self._stall * 2, STALL_MOST)
+
+    def _recovered(self) -> None:
+        if self.trouble is not None:
+            log.warning("the database is well again")
+        self.trouble, self._stall, self._stalled_until = None, STALL_SECONDS, 0.0
+
+    def _hand_over(self, rows: Sequence[Row]) -> None:
+        """Offer committed `rows` to their lanes, as far as the window reaches."""
+        window, publishers = self._parts.window, self._parts.publishers
+        now = self._parts.clock.now()
+        for row in rows:
+            if window.spilled or not window.has_room():
+                window.spilled = True
+                return
+            window.cursor = row.id
+            publishers[row.backend].lanes.add(row, now)
+
+    def _refill(self) -> None:
+        """Read on in the outbox where the window ends."""
+        window = self._parts.window
+        if not window.wants_rows() or self._parts.clock.monotonic() < self._stalled_until:
+            return
+        try:
+            rows = self._parts.store.load_after(window.cursor, REFILL_ROWS)
+        except StorageError as error:
+            self._pause(error)
+            return
+        now = self._parts.clock.now()
+        for row in rows:
+            window.cursor = row.id
+            publisher = self._parts.publishers.get(row.backend)
+            if publisher is not None:
+                publisher.lanes.add(row, now)
+        window.spilled = len(rows) == REFILL_ROWS
+
+    def _admit(self, now: float, monotonic: float) -> None:
+        if not self._admitting:
+            return
+        for publisher in self._parts.publishers.values():
+            for lane, row in publisher.admit(now, monotonic):
+                self._parts.settlement.expire(publisher, lane, row, now, monotonic)
+
+    def _commit_settled(self) -> None:
+        if self._parts.settlement.pending or self._batch:
+            self._commit(self._batch or Batch())
+
+    def _housekeeping(self, now: float, monotonic: float) -> None:
+        parts = self._parts
+        if monotonic - self._renewed >= LEASE_RENEW_SECONDS:
+            self._renewed = monotonic
+            try:
+                parts.lease.renew()
+            except LeaseLost:
+                raise
+            except StorageError as error:
+                log.warning("the lease could not be renewed: %s", error)
+        if monotonic - self._swept >= SWEEP_SECONDS:
+            self._swept = monotonic
+            self._sweep(now)
+
+    def _sweep(self, now: float) -> None:
+        try:
+            with self._parts.writer.transaction():
+                self._parts.acceptance.forget_expired(now)
+        except LeaseLost:
+            raise
+        except StorageError as error:
+            log.warning("old dedupe keys could not be dropped: %s", error)

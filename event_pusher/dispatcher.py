@@ -1,0 +1,153 @@
+"""
+The fan-out: event plugins first, then every backend's `push_events`, in the order of the configuration.
+
+A plugin or backend that raises costs its own deliveries of that event, nobody else's; it is logged with its name.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from event_pusher.abc import Acc, Backend, Delivery, Event, EventPlugin
+from event_pusher.counters import Counters
+from event_pusher.errors import StorageError
+
+log = logging.getLogger(__name__)
+
+#: Deciding runs on the core: a call that takes longer is named in the log …
+SLOW_SECONDS = 0.05
+#: … unless the batch was large: so much is allowed for each event.
+SLOW_PER_EVENT = 0.0005
+#: Decisions kept for ``event-pusher explain``.
+DECISIONS_KEPT = 20_000
+
+
+class Decision(NamedTuple):
+    """What one backend decided about one event; `reason` is "accepted" or why not (`REASONS`)."""
+
+    at: float
+    user: str
+    kind: str
+    backend: str
+    reason: str
+    trace: str
+
+
+#: The closed list of reasons, with the words that ``explain`` uses for them.
+REASONS: Mapping[str, str] = {
+    "accepted": "a delivery was written to the outbox",
+    "duplicate": "another copy of this message was delivered before",
+    "error": "the backend or one of its plugins failed; see the log",
+    "stopped": "an event plugin stopped the event",
+    "kind": "this backend does not act on such events",
+    "type": "only chat and groupchat messages to the user are pushed",
+    "online": "the user was online",
+    "no-body": "the message has no text",
+    "no-registration": "the user has no enabled registration",
+    "only-users": "only_users does not name the user",
+    "plugin": "a plugin decided against it",
+    "dry-run": "dry_run is on: it would have been pushed",
+    "nothing": "the backend makes nothing of it",
+}
+
+
+@dataclass(slots=True)
+class Decided:
+    """What one backend makes of one event."""
+
+    backend: str
+    acc: Acc
+    event: Event
+    deliveries: Sequence[Delivery]
+
+
+class Dispatcher:
+    """Asks everybody; remembers the last decisions."""
+
+    def __init__(
+        self,
+        plugins: Sequence[tuple[str, EventPlugin[Any]]],
+        backends: Sequence[tuple[str, Backend[Any]]],
+        counters: Counters,
+    ) -> None:
+        self._plugins = tuple(plugins)
+        self._backends = tuple(backends)
+        self._counters = counters
+        self.decisions: deque[Decision] = deque(maxlen=DECISIONS_KEPT)
+
+    def push_events(self, batch: Sequence[tuple[Acc, Event]]) -> list[Decided]:
+        """Decide a batch; only what makes deliveries is in the answer."""
+        if self._plugins:
+            batch = [(acc, event) for acc, event in batch if self._let_through(acc, event)]
+        decided: list[Decided] = []
+        for name, backend in self._backends:
+            decided += self._ask(name, backend, batch)
+        return decided
+
+    def record(self, acc: Acc, event: Event, backend: str, reason: str) -> None:
+        """Remember a decision."""
+        self.decisions.append(Decision(acc.received_at, str(event.user), event.kind, backend, reason, acc.id))
+        self._counters[f"decisions_{reason}", backend] += 1
+
+    def _let_through(self, acc: Acc, event: Event) -> bool:
+        for name, plugin in self._plugins:
+            try:
+                if not plugin.push_event(acc, event):
+                    self.record(acc, event, name, "stopped")
+                    return False
+            except Exception as error:  # noqa: BLE001 - a broken filter must not lose events: the event goes on
+                self._failed("event plugin", name, error)
+        return True
+
+    def _ask(self, name: str, backend: Backend[Any], batch: Sequence[tuple[Acc, Event]]) -> list[Decided]:
+        started = time.perf_counter()
+        for acc, _ in batch:
+            acc.skipped = None
+        try:
+            answers = backend.push_events(batch)
+            if len(answers) != len(batch):
+                raise ValueError("push_events must answer each event once")  # noqa: TRY301 - one way out for both faults
+        except StorageError:
+            raise  # nothing was decided: the core asks again when the database is back
+        except Exception as error:  # noqa: BLE001 - the whole batch failed: count and log it for every event
+            answers = [error] * len(batch)
+        took = time.perf_counter() - started
+        if took > SLOW_SECONDS + SLOW_PER_EVENT * len(batch):
+            log.warning("backend %s took %.0f ms to decide %d events", name, took * 1000, len(batch))
+            self._counters.add("decide_slow", name)
+        decided = []
+        for (acc, event), answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Exception) or not all(_is_sound(one) for one in answer):
+                self._failed("backend", name, answer)
+                self.record(acc, event, name, "error")
+            elif answer:
+                decided.append(Decided(name, acc, event, answer))
+            else:
+                self.record(acc, event, name, acc.skipped or "nothing")
+        return decided
+
+    def _failed(self, what: str, name: str, answer: object) -> None:
+        self._counters.add("plugin_failures", name)
+        if isinstance(answer, Exception):
+            log.error("%s %s failed on an event", what, name, exc_info=_without_text(answer))
+        else:
+            log.error("%s %s made a delivery that is not one (recipient, target: str, payload: bytes)", what, name)
+
+
+def _without_text(error: Exception) -> tuple[type[BaseException], BaseException, Any]:
+    """The traceback of `error` with its type only: its text may quote a message."""
+    plain = type(error).__name__
+    return (RuntimeError, RuntimeError(plain), error.__traceback__)
+
+
+def _is_sound(delivery: object) -> bool:
+    return isinstance(delivery, Delivery) and (
+        type(delivery.payload),
+        type(delivery.recipient),
+        type(delivery.target),
+    ) == (bytes, str, str)

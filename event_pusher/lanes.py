@@ -1,0 +1,219 @@
+"""
+Order: within a lane, deliveries go one after the other, in order of acceptance.
+
+What memory holds of a lane is a prefix of what the outbox holds of it. The whole is bounded by `Window`: beyond it,
+rows stay on disk and are read back as room appears. A lane that alone holds `LANE_ROWS`, or whose head failed, is
+`partial`: it reads its own rest when its rows are gone. A failing head parks its lane; once it held it too long, it
+steps aside and retries alone.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from event_pusher.outbox.row import Row
+
+#: Most rows in memory, all lanes together: a million waiting rows must not be objects.
+WINDOW_ROWS = 10_000
+#: Most rows of one lane in memory: one silent device must not fill the window.
+LANE_ROWS = 200
+
+#: Read the waiting rows of (backend, lane) with ids above the given one, at most so many.
+LoadLane = Callable[[str, str, int, int], list[Row]]
+
+
+class Window:
+    """How many rows are in memory, and up to which id the outbox was read. Shared by all backends."""
+
+    def __init__(self, limit: int = WINDOW_ROWS) -> None:
+        self.limit = limit
+        self.rows = 0
+        #: The highest id that was offered to a lane.
+        self.cursor = 0
+        #: Rows beyond `cursor` are on disk only.
+        self.spilled = False
+
+    def has_room(self) -> bool:
+        """Whether one more row may be held."""
+        return self.rows < self.limit
+
+    def wants_rows(self) -> bool:
+        """Whether it is time to read more from the outbox."""
+        return self.spilled and self.rows < self.limit // 2
+
+
+class Lane:
+    """
+    One lane. `rows` is what memory holds, the head included while it is in flight (`busy`).
+
+    `queued`: it waits among the ready or the parked. `partial`: the outbox may hold more, above `last_id`.
+    `held_since`: when its head failed first (UTC seconds), 0 = it did not.
+    """
+
+    __slots__ = ("busy", "held_since", "last_id", "name", "parked", "partial", "queued", "rows")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.rows: deque[Row] = deque()
+        self.busy = False
+        self.queued = False
+        self.parked = False
+        self.partial = False
+        self.last_id = 0
+        self.held_since = 0.0
+
+
+class Lanes:
+    """The lanes of one backend; owned by the core."""
+
+    def __init__(self, backend: str, window: Window, load: LoadLane) -> None:
+        self._backend = backend
+        self._window = window
+        self._load = load
+        self._lanes: dict[str, Lane] = {}
+        self._ready: deque[Lane] = deque()
+        self._parked: list[tuple[float, int, Lane]] = []
+        self._order = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def add(self, row: Row, now: float) -> None:
+        """Offer `row`, whose id is above all that were offered before: its lane holds it or leaves it on disk."""
+        lane = self._lane_of(row)
+        if lane.parked or len(lane.rows) >= LANE_ROWS:
+            lane.partial = True
+        if lane.partial:
+            return
+        self._append(lane, row)
+        if not lane.busy and not lane.queued:
+            self._enqueue(lane, now)
+
+    def take(self, limit: int, now: float) -> Iterator[tuple[Lane, Row]]:
+        """Up to `limit` heads whose time (UTC seconds) has come, one per lane; a lane is busy until it is let go."""
+        self._unpark(now)
+        while limit > 0 and self._ready:
+            lane = self._ready.popleft()
+            lane.queued = False
+            if lane.busy:
+                continue
+            if not lane.rows:
+                self._let_go(lane, now)
+                continue
+            lane.busy = True
+            limit -= 1
+            yield lane, lane.rows[0]
+
+    def next_due(self) -> float | None:
+        """When the next parked lane is due (UTC seconds); None without any."""
+        return self._parked[0][0] if self._parked else None
+
+    def has_ready(self) -> bool:
+        """Whether a head could go now."""
+        return bool(self._ready)
+
+    def done(self, lane: Lane, now: float) -> None:
+        """The head is settled for good: the next one may go."""
+        lane.rows.popleft()
+        self._window.rows -= 1
+        self._let_go(lane, now)
+
+    def give_back(self, lane: Lane, now: float) -> None:
+        """The head was not tried: it goes again as soon as it can."""
+        lane.busy = False
+        self._enqueue(lane, now)
+
+    def park(self, lane: Lane, due_at: float) -> None:
+        """Nothing of the lane goes before `due_at` (UTC seconds); the head stays the head, the rest stays on disk."""
+        lane.busy = False
+        head = lane.rows[0]
+        if len(lane.rows) > 1:
+            lane.partial, lane.last_id = True, head.id
+        self._window.rows -= len(lane.rows)
+        lane.rows = deque((head,))
+        lane.queued = lane.parked = True
+        heapq.heappush(self._parked, (due_at, next(self._order), lane))
+
+    def step_aside(self, lane: Lane, now: float) -> None:
+        """The head held its lane for too long: it retries alone from its `due_at` on, the next one goes."""
+        row = lane.rows.popleft()
+        self._window.rows -= 1
+        row.overtaken = True
+        alone = self._lane_of(row)
+        self._append(alone, row)
+        self._enqueue(alone, now)
+        self._let_go(lane, now)
+
+    def drop(self, registrations: frozenset[int]) -> None:
+        """Forget the rows of `registrations`, which are gone from disk; what is in flight is let be."""
+        for lane in list(self._lanes.values()):
+            keep = [
+                row
+                for index, row in enumerate(lane.rows)
+                if (lane.busy and index == 0) or row.delivery.registration not in registrations
+            ]
+            if len(keep) == len(lane.rows):
+                continue
+            if not lane.parked:
+                self._window.rows -= len(lane.rows) - len(keep)
+            lane.rows = deque(keep)
+
+    def rows(self) -> Iterable[Row]:
+        """Every row in memory."""
+        return itertools.chain.from_iterable(lane.rows for lane in self._lanes.values())
+
+    def _lane_of(self, row: Row) -> Lane:
+        # One that stepped aside, or that needs no order, has a lane of its own.
+        name = row.lane if row.lane and not row.overtaken else f"\0{row.id}"
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = Lane(name)
+        return lane
+
+    def _append(self, lane: Lane, row: Row) -> None:
+        lane.rows.append(row)
+        lane.last_id = row.id
+        self._window.rows += 1
+
+    def _enqueue(self, lane: Lane, now: float) -> None:
+        due_at = lane.rows[0].due_at
+        if due_at > now:
+            self.park(lane, due_at)
+        else:
+            lane.queued = True
+            self._ready.append(lane)
+
+    def _unpark(self, now: float) -> None:
+        while self._parked and self._parked[0][0] <= now:
+            lane = heapq.heappop(self._parked)[2]
+            lane.parked = lane.queued = False
+            self._window.rows += len(lane.rows)
+            if lane.rows:
+                lane.queued = True
+                self._ready.append(lane)
+            else:
+                self._let_go(lane, now)
+
+    def _let_go(self, lane: Lane, now: float) -> None:
+        lane.busy = False
+        lane.held_since = 0.0
+        if not lane.rows and lane.partial:
+            self._refill(lane)
+        if lane.rows:
+            self._enqueue(lane, now)
+        elif self._lanes.get(lane.name) is lane:
+            del self._lanes[lane.name]
+
+    def _refill(self, lane: Lane) -> None:
+        while lane.partial and not lane.rows:
+            rows = self._load(self._backend, lane.name, lane.last_id, LANE_ROWS)
+            # What lies beyond the cursor comes with the window's own reading.
+            known = [row for row in rows if row.id <= self._window.cursor]
+            lane.partial = len(known) == LANE_ROWS
+            for row in known:
+                lane.last_id = row.id
+                if not row.overtaken:
+                    self._append(lane, row)

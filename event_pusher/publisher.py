@@ -1,0 +1,169 @@
+"""
+Getting attempts to a backend's workers, and their outcomes back.
+
+One `Publisher` per backend, owned by the core. It takes heads from the backend's lanes, numbers the attempts, gives
+them to the workers a batch at a time, and knows what is in flight and until when. An outcome that belongs to no flight
+(late, twice, from before a restart) is counted and ignored.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from event_pusher.abc import Attempt, Backend, BackendSettings, Outcome, Report, Unknown, Unsent, outcome_of
+from event_pusher.lanes import Lane, Lanes
+from event_pusher.outbox.row import Row
+from event_pusher.pool import WorkerPool
+
+log = logging.getLogger(__name__)
+
+#: Most payload bytes in flight per backend.
+FLIGHT_BYTES = 8 * 1024 * 1024
+
+Outcomes = Sequence[tuple[Attempt, Outcome]]
+
+
+@dataclass(slots=True)
+class Flight:
+    """One attempt under way. `dropped`: its row was discarded meanwhile."""
+
+    attempt: Attempt
+    row: Row
+    lane: Lane
+    landed: bool = False
+    dropped: bool = False
+
+
+@dataclass(slots=True)
+class _Job:
+    """One batch on its way to a worker; whoever gets `taken` first, the worker or the core, has it."""
+
+    attempts: list[Attempt]
+    give_up_at: float
+    taken: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Publisher:
+    """The way of one backend's deliveries from its lanes to its workers and back."""
+
+    def __init__(
+        self,
+        name: str,
+        backend: Backend[Any],
+        settings: BackendSettings,
+        lanes: Lanes,
+        pool: WorkerPool,
+        report: Report,
+    ) -> None:
+        self.name = name
+        self.backend = backend
+        self.settings = settings
+        self.lanes = lanes
+        self._pool = pool
+        self._report = report
+        self._flights: dict[int, Flight] = {}
+        self._deadlines: deque[Flight] = deque()
+        self._jobs: deque[_Job] = deque()
+        self._bytes = 0
+        self.late = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts without an outcome."""
+        return len(self._flights)
+
+    def admit(self, now: float, monotonic: float) -> list[tuple[Lane, Row]]:
+        """Hand out what may go (`now` in UTC seconds); returns the heads whose time is over, for the core to settle."""
+        expired: list[tuple[Lane, Row]] = []
+        while self._has_room():
+            limit = min(self.backend.max_batch, self.settings.in_flight - len(self._flights))
+            taken = list(self.lanes.take(limit, now))
+            if not taken:
+                break
+            attempts = []
+            for lane, row in taken:
+                if row.expires_at is not None and row.expires_at <= now:
+                    expired.append((lane, row))
+                else:
+                    attempts.append(self._depart(lane, row, monotonic))
+            if attempts:
+                self._submit(attempts, monotonic)
+        return expired
+
+    def land(self, attempt: Attempt) -> Flight | None:
+        """The flight that `attempt` ends; None when it has ended before."""
+        flight = self._flights.get(attempt.id)
+        if flight is None or flight.attempt is not attempt:
+            self.late += 1
+            return None
+        del self._flights[attempt.id]
+        flight.landed = True
+        self._bytes -= len(attempt.delivery.payload)
+        return flight
+
+    def overdue(self, monotonic: float) -> list[tuple[Attempt, Outcome]]:
+        """What had no outcome in time, and what no worker took in time."""
+        outcomes: list[tuple[Attempt, Outcome]] = []
+        while self._jobs and self._jobs[0].give_up_at <= monotonic:
+            job = self._jobs.popleft()
+            if job.taken.acquire(blocking=False):
+                outcomes += [(attempt, Unsent("no worker was free in time")) for attempt in job.attempts]
+        deadlines = self._deadlines
+        while deadlines and (deadlines[0].landed or deadlines[0].attempt.deadline <= monotonic):
+            flight = deadlines.popleft()
+            if not flight.landed:
+                outcomes.append((flight.attempt, Unknown(f"no outcome within {self.settings.publish_timeout:g} s")))
+        return outcomes
+
+    def drop(self, registrations: frozenset[int]) -> None:
+        """The rows of `registrations` are discarded: forget them; what is in flight ends without a trace."""
+        self.lanes.drop(registrations)
+        for flight in self._flights.values():
+            if flight.row.delivery.registration in registrations:
+                flight.dropped = True
+
+    def close(self, timeout: float) -> None:
+        """Let the workers and the backend go."""
+        self._pool.close()
+        self.backend.close(timeout)
+
+    def _has_room(self) -> bool:
+        return (
+            self.lanes_may_go()
+            and len(self._flights) < self.settings.in_flight
+            and self._bytes < FLIGHT_BYTES
+            and not self._pool.full()
+        )
+
+    def lanes_may_go(self) -> bool:
+        """Whether the backend itself is ready for more."""
+        return self.backend.ready()
+
+    def _depart(self, lane: Lane, row: Row, monotonic: float) -> Attempt:
+        deadline = monotonic + self.settings.publish_timeout
+        attempt = Attempt(row.id, row.attempts + 1, f"{row.trace}-{row.id}", row.delivery, deadline)
+        flight = Flight(attempt, row, lane)
+        self._flights[row.id] = flight
+        self._deadlines.append(flight)
+        self._bytes += len(row.delivery.payload)
+        return attempt
+
+    def _submit(self, attempts: list[Attempt], monotonic: float) -> None:
+        job = _Job(attempts, monotonic + self.settings.wpool.call_timeout / 1000)
+        self._jobs.append(job)
+        self._pool.submit(lambda: self._work(job))
+
+    def _work(self, job: _Job) -> None:
+        """On a worker."""
+        if not job.taken.acquire(blocking=False):
+            return
+        try:
+            self.backend.publish_many(job.attempts, self._report)
+        except Exception as error:  # noqa: BLE001 - a backend may raise anything; it is an outcome, not a crash
+            log.warning("backend %s: %s in publish_many", self.name, type(error).__name__)
+            self._report([(attempt, outcome_of(error)) for attempt in job.attempts])

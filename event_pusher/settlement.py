@@ -1,0 +1,168 @@
+"""
+What becomes of an attempt: the one place where a delivery changes its state after it was handed out.
+
+::
+
+                      ┌── Retry, Unknown (later, with back-off) ──┐
+                      ▼                                           │
+    accepted ──▶ waiting ──▶ in flight ──┬────────────────────────┘
+                      ▲                  ├── Unsent ──▶ waiting (soon, nothing counted)
+                      └── retried by ────┤
+                          an operator    ├── Delivered ──▶ delivered (the row goes)
+                                         ├── Dead ───────▶ dead (kept with its reason)
+                                         ├── Gone ───────▶ discarded, with all that waits for the registration
+                                         └── too old ────▶ expired (kept as dead, with its reason)
+
+Memory follows at once, the database with the next commit: a crash in between costs a repetition, never a loss.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+
+from event_pusher.abc import Attempt, Dead, Delivered, Gone, Outcome, Retry, Unknown, Unsent
+from event_pusher.counters import Counters
+from event_pusher.lanes import Lane
+from event_pusher.outbox.row import Row
+from event_pusher.outbox.schedule import retry_delay
+from event_pusher.outbox.store import OutboxStore
+from event_pusher.publisher import Flight, Publisher
+from event_pusher.registrations import RegistrationStore
+
+log = logging.getLogger(__name__)
+
+#: Settled rows are committed when there are so many …
+SETTLE_ROWS = 512
+#: … or after this many seconds; sooner when an insert is committed anyway.
+SETTLE_SECONDS = 0.02
+#: How long a lane rests after an attempt of which nothing left.
+UNSENT_SECONDS = 0.5
+
+
+class Settlement:
+    """Takes outcomes, and writes what they change in the next commit. Owned by the core."""
+
+    def __init__(
+        self,
+        store: OutboxStore,
+        registrations: RegistrationStore,
+        publishers: Sequence[Publisher],
+        counters: Counters,
+        draw: random.Random | None = None,
+    ) -> None:
+        self._store = store
+        self._registrations = registrations
+        self._publishers = tuple(publishers)
+        self._counters = counters
+        self._draw = draw or random.Random()  # noqa: S311 - jitter hides nothing
+        self._removed: list[int] = []
+        self._rescheduled: dict[int, tuple[Row, str]] = {}
+        self._buried: list[tuple[Row, str]] = []
+        self._gone: dict[int, str] = {}
+        self._since: float | None = None
+
+    @property
+    def pending(self) -> int:
+        """Changes that are not committed yet."""
+        return len(self._removed) + len(self._rescheduled) + len(self._buried) + len(self._gone)
+
+    def due_at(self) -> float | None:
+        """When the next commit is due (monotonic seconds); None without a change."""
+        if self._since is None:
+            return None
+        return self._since if self._gone or self.pending >= SETTLE_ROWS else self._since + SETTLE_SECONDS
+
+    def settle(self, publisher: Publisher, attempt: Attempt, outcome: Outcome, now: float, monotonic: float) -> None:
+        """Take the `outcome` of `attempt` (`now` in UTC seconds)."""
+        flight = publisher.land(attempt)
+        if flight is None:
+            self._counters.add("outcomes_late", publisher.name)
+            return
+        if flight.dropped:
+            publisher.lanes.done(flight.lane, now)
+            return
+        if self._since is None:
+            self._since = monotonic
+        match outcome:
+            case Delivered():
+                self._removed.append(flight.row.id)
+                self._counters["delivered", publisher.name] += 1
+                publisher.lanes.done(flight.lane, now)
+            case Unsent():
+                self._counters.add("unsent", publisher.name)
+                self._rest(publisher, flight, now)
+            case Retry() | Unknown():
+                self._try_again(publisher, flight, outcome, now)
+            case Dead():
+                self._bury(publisher, flight.lane, flight.row, outcome.reason, now, "dead")
+            case Gone():
+                self._destination_gone(publisher, flight, outcome.reason, now)
+
+    def expire(self, publisher: Publisher, lane: Lane, row: Row, now: float, monotonic: float) -> None:
+        """The head of `lane` was not delivered in time."""
+        if self._since is None:
+            self._since = monotonic
+        self._bury(publisher, lane, row, "expired: it was not delivered in time", now, "expired")
+
+    def write(self, now: float) -> int:
+        """Write all changes, inside the core's transaction; returns how many waiting rows went. See `written`."""
+        self._store.remove(self._removed)
+        rows = list(self._rescheduled.values())
+        self._store.reschedule([row for row, _ in rows], [reason for _, reason in rows])
+        self._store.bury([row for row, _ in self._buried], [reason for _, reason in self._buried], now)
+        for reason in set(self._gone.values()):
+            self._registrations.mark_disabled([id_ for id_, why in self._gone.items() if why == reason], reason, now)
+        discarded = self._store.discard_for_registrations(list(self._gone))
+        return len(self._removed) + len(self._buried) + len(discarded)
+
+    def written(self) -> None:
+        """The transaction was committed."""
+        self._removed.clear()
+        self._rescheduled.clear()
+        self._buried.clear()
+        self._gone.clear()
+        self._since = None
+
+    def _rest(self, publisher: Publisher, flight: Flight, now: float) -> None:
+        # Not on disk: after a restart it may go at once.
+        flight.row.due_at = now + UNSENT_SECONDS
+        publisher.lanes.give_back(flight.lane, now)
+
+    def _try_again(self, publisher: Publisher, flight: Flight, outcome: Retry | Unknown, now: float) -> None:
+        row, lane, settings = flight.row, flight.lane, publisher.settings
+        after = outcome.after if isinstance(outcome, Retry) else None
+        row.attempts += 1
+        row.due_at = now + retry_delay(settings.retry.schedule, row.attempts, after, self._draw)
+        self._rescheduled[row.id] = (row, outcome.reason)
+        self._counters.add("retried" if isinstance(outcome, Retry) else "unknown", publisher.name)
+        lane.held_since = lane.held_since or now
+        if settings.order_hold is not None and not row.overtaken and row.due_at - lane.held_since > settings.order_hold:
+            publisher.lanes.step_aside(lane, now)
+        else:
+            publisher.lanes.park(lane, row.due_at)
+
+    def _bury(self, publisher: Publisher, lane: Lane, row: Row, reason: str, now: float, state: str) -> None:
+        row.attempts += state == "dead"
+        self._rescheduled.pop(row.id, None)
+        self._buried.append((row, reason))
+        self._counters.add(state, publisher.name)
+        log.warning("delivery %d of %s to %s is dead: %s", row.id, publisher.name, row.delivery.target, reason)
+        publisher.backend.forget(row.delivery)
+        publisher.lanes.done(lane, now)
+
+    def _destination_gone(self, publisher: Publisher, flight: Flight, reason: str, now: float) -> None:
+        registration = flight.row.delivery.registration
+        if registration is None:
+            self._bury(publisher, flight.lane, flight.row, reason, now, "dead")
+            return
+        self._gone.setdefault(registration, reason)
+        self._counters.add("registrations_disabled", publisher.name)
+        log.warning(
+            "registration %d of %s at %s is disabled: %s",
+            registration, flight.row.delivery.recipient, flight.row.delivery.target, reason,
+        )  # fmt: skip
+        publisher.lanes.done(flight.lane, now)
+        for one in self._publishers:
+            one.drop(frozenset({registration}))
