@@ -8,7 +8,6 @@ with a folder ``versions``; its first revision has ``down_revision = None`` and 
 from __future__ import annotations
 
 import importlib.resources
-import logging
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -33,7 +32,6 @@ GROUP = "event_pusher.migrations"
 VERSION_TABLE = "event_pusher_alembic_version"
 CORE = "event_pusher_migrations"
 _CURE = "run `event-pusher db upgrade`"
-_log = logging.getLogger(__name__)
 
 
 def upgrade(url: str, folder: Path) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any
 from event_pusher.database import Writer
 from event_pusher.registration import PublishOptions, Registration
 
-#: Most values in one statement.
+#: Most records in one listing.
 CHUNK = 500
 
 
@@ -107,7 +107,7 @@ _ENABLE = (
 )
 _DELETE = "DELETE FROM event_pusher_registrations WHERE"
 _MARK = (
-    "UPDATE event_pusher_registrations SET disabled_at = ?, disabled_reason = ? WHERE id = ? AND disabled_at IS NULL"
+    "UPDATE event_pusher_registrations SET disabled_at = ?, disabled_reason = ? WHERE disabled_at IS NULL AND id = ?"
 )
 _RECORDS = (
     f"SELECT {_COLUMNS}, created_at, updated_at, disabled_at, disabled_reason"  # noqa: S608 - a constant
@@ -125,8 +125,6 @@ class RdbmsRegistrations(RegistrationStore):
         self._mark = writer.sql(_MARK)
 
     def for_users(self, users: Sequence[str]) -> Mapping[str, Sequence[Registration]]:
-        if not users:
-            return {}
         found: dict[str, list[Registration]] = {}
         wanted: Any = json.dumps(users) if self._writer.is_sqlite else list(users)
         with self._writer.reading() as connection:
@@ -211,8 +209,7 @@ class MemoryRegistrations(RegistrationStore):
     def for_users(self, users: Sequence[str]) -> Mapping[str, Sequence[Registration]]:
         found: dict[str, Sequence[Registration]] = {}
         for user in users:
-            enabled = [record.registration for record in self._of(user) if record.disabled_at is None]
-            if enabled:
+            if enabled := [record.registration for record in self._of(user) if record.disabled_at is None]:
                 found[user] = enabled
         return found
 
