@@ -1,0 +1,313 @@
+"""The source ``component``: an XMPP server's module speaks the feed over a component stream (XEP-0114)."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from pydantic import Field, field_validator, model_validator
+
+from event_pusher.abc import Source, SourceTools, StanzaSender
+from event_pusher.errors import InvalidJid, StreamError
+from event_pusher.intake import FeedStarted, Item, Occurrence, Position, Refusal
+from event_pusher.jid import Jid
+from event_pusher.options import Secret, Section
+from event_pusher.xmpp import disco, feed, names
+from event_pusher.xmpp.answers import OpenIqs
+from event_pusher.xmpp.delegation import Envelope, unwrap
+from event_pusher.xmpp.feed import FeedReader
+from event_pusher.xmpp.parser import MAX_STANZA_BYTES
+from event_pusher.xmpp.publish import IqSender, PublishAs
+from event_pusher.xmpp.push import read_request
+from event_pusher.xmpp.stanzas import iq_error
+from event_pusher.xmpp.stream import Stream, StreamOptions
+
+if TYPE_CHECKING:
+    from lxml import etree
+
+_MESSAGE: Final = f"{{{names.COMPONENT}}}message"
+_IQ: Final = f"{{{names.COMPONENT}}}iq"
+#: So often the same entry may break the stream before it is left out.
+_MAX_FAILURES: Final = 3
+_FORBIDDEN: Final = Refusal("auth", "forbidden", "this component is told so by its own hosts only")
+_MALFORMED: Final = Refusal("modify", "bad-request", "the delegated IQ lacks an id, a from or a to")
+
+
+class ComponentSettings(Section):
+    """
+    ``[sources.component]``.
+
+    `domain`: the component's. `server`: "HOST:PORT" of the server's component listener. `hosts`: the domains
+    that are served; nobody else is believed. `publish_as`: from whose domain notifications go out. `window`:
+    entries that may be on their way. `kinds`: which events the hosts shall tell (empty: all). `bodies`: False =
+    message texts do not leave the server.
+    """
+
+    type: str | None = None
+    domain: str
+    server: str = "127.0.0.1:5347"
+    secret: Secret
+    hosts: tuple[str, ...] = Field(min_length=1)
+    allow_plaintext: bool = False
+    publish_as: PublishAs = "host"
+    window: int = Field(default=2000, ge=1, le=100_000)
+    max_stanza_bytes: int = Field(default=MAX_STANZA_BYTES, ge=10_000, le=10_000_000)
+    open_per_service: int = Field(default=1000, ge=1, le=100_000)
+    kinds: tuple[str, ...] = ()
+    bodies: bool = True
+
+    @field_validator("domain", "hosts")
+    @classmethod
+    def _domains(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        return _domain(value) if isinstance(value, str) else tuple(map(_domain, value))
+
+    @field_validator("kinds")
+    @classmethod
+    def _words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(kind.replace("-", "").isalpha() for kind in value):
+            raise ValueError('kinds are names such as "received"')
+        return value
+
+    @model_validator(mode="after")
+    def _safe(self) -> ComponentSettings:
+        host, _ = self.address
+        if self.domain in self.hosts:
+            raise ValueError("domain is the component's own and cannot be one of hosts")
+        if len(set(self.hosts)) != len(self.hosts):
+            raise ValueError("hosts names a domain twice")
+        if not self.allow_plaintext and not _is_loopback(host):
+            raise ValueError(
+                f"server = {self.server!r} is not on this machine and XEP-0114 is not encrypted: "
+                "use a tunnel, or set allow_plaintext = true if the network between them is yours alone"
+            )
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """`server`, apart. Raises `ValueError`."""
+        host, _, port = self.server.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 1 << 16:
+            raise ValueError('server must be "HOST:PORT", for instance "127.0.0.1:5347"')
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+class ComponentSource(Source[ComponentSettings]):
+    """
+    Wires a stream, the feed, delegation and publishing together.
+
+    `counters` holds numbers that only grow; the admin exports them. Items go to ``tools.intake`` one list per read.
+    """
+
+    Settings: ClassVar[type[Section]] = ComponentSettings
+
+    def __init__(self, settings: ComponentSettings, tools: SourceTools) -> None:
+        super().__init__(settings, tools)
+        self.counters: dict[str, int] = dict.fromkeys(COUNTERS, 0)
+        self._consumer = secrets.token_urlsafe(12)
+        self._committed: dict[str, dict[tuple[str, str], Position]] = {}
+        self._resumed: dict[str, Position | None] = {}
+        self._epochs: dict[str, tuple[str, str]] = {}
+        self._failures: dict[tuple[str, Position], int] = {}
+        self._taking = True
+        self._feed = FeedReader(tools.name, settings.hosts, tools.clock, tools.log, self.counters)
+        self.stream = Stream(
+            StreamOptions(settings.address, settings.domain, settings.hosts[0], settings.max_stanza_bytes),
+            settings.secret.reveal,
+            self,
+            tools.log,
+            self.counters,
+        )
+        self._sender = IqSender(
+            settings.domain,
+            settings.hosts,
+            settings.publish_as,
+            OpenIqs(tools.clock, self.counters, settings.open_per_service),
+            self.stream.send,
+            lambda: self.stream.state == "open",
+            lambda: self.stream.full,
+            self.counters,
+        )
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The domains whose events it brings."""
+        return self.settings.hosts
+
+    # --- what the core asks -----------------------------------------------------------------------------------
+
+    def resume_from(self, positions: Mapping[str, Sequence[Position]]) -> None:
+        """Told before `start`: for each host the positions that are committed, the newest last."""
+        for host, places in positions.items():
+            self._committed[host] = {(place.feed, place.epoch): place for place in places}
+
+    def start(self) -> None:
+        """Connect, in threads of its own."""
+        self.stream.start()
+
+    def stop_intake(self) -> None:
+        """Ignore further feed messages and requests; without acknowledgements the server keeps them."""
+        self._taking = False
+
+    def acknowledge(self, host: str, position: Position) -> None:
+        """All of `host` up to `position` is committed; only queues bytes."""
+        committed = dict(self._committed.get(host, {}))
+        committed.pop((position.feed, position.epoch), None)
+        committed[position.feed, position.epoch] = position
+        self._committed[host] = committed  # replaced whole: the reader may look at it meanwhile
+        if self.stream.send(feed.ack(self.settings.domain, host, self._consumer, position)):
+            self._count("acks_sent")
+
+    def stanzas(self) -> StanzaSender:
+        """The way back into the server."""
+        return self._sender
+
+    def close(self, timeout: float) -> None:
+        """End the stream within `timeout` seconds."""
+        self._taking = False
+        self.stream.close(timeout)
+
+    def health(self) -> str | None:
+        """None while the stream is open, else why not."""
+        return self.stream.health()
+
+    # --- what the stream tells, on its reader thread ----------------------------------------------------------
+
+    def on_open(self) -> None:
+        """Resume every host's feed."""
+        for host in self.settings.hosts:
+            places = self._committed.get(host, {})
+            self._resume(host, next(reversed(places.values()), None))
+
+    def on_stanzas(self, stanzas: Sequence[etree._Element]) -> None:
+        """Hand the core one list of what one read brought, in order."""
+        items: list[Item] = []
+        answers: list[etree._Element] = []
+        for stanza in stanzas:
+            if stanza.tag == _MESSAGE:
+                item = self._feed.read(stanza) if self._taking else None
+                if item is None:
+                    continue
+                if isinstance(item, FeedStarted) and not self._started(item):
+                    continue
+                items.append(item)
+            elif stanza.tag == _IQ and stanza.get("type") in ("result", "error"):
+                answers.append(stanza)
+            elif stanza.tag == _IQ:
+                self._asked(stanza, items)
+        if answers:
+            self._sender.read(answers)
+        if items:
+            self.tools.intake(items)
+
+    def on_closed(self, error: StreamError, suspect: etree._Element | None) -> None:
+        """Note which entry broke the stream, and leave it out when it did so too often."""
+        self._sender.lost()
+        place = feed.place_of(suspect, self.settings.hosts) if suspect is not None else None
+        if place is None:
+            return
+        failures = self._failures[place] = self._failures.get(place, 0) + 1
+        if failures < _MAX_FAILURES or not self._taking:
+            return
+        self._failures.clear()
+        host, position = place
+        self._count("events_skipped")
+        self.tools.log.error(
+            "%s: entry %d of feed %s, epoch %s broke the stream %d times (%s); it is left out",
+            *(host, position.n, position.feed, position.epoch, failures, error),
+        )
+        self._feed.seen[host] = position
+        self.tools.intake([Occurrence(self.tools.name, host, position)])
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _resume(self, host: str, position: Position | None) -> None:
+        self._resumed[host] = position
+        self.stream.send(
+            feed.resume(
+                self.settings.domain,
+                host,
+                self._consumer,
+                position,
+                kinds=" ".join(self.settings.kinds),
+                bodies=self.settings.bodies,
+                window=self.settings.window,
+            )
+        )
+
+    def _started(self, told: FeedStarted) -> bool:
+        """Look at the answer to a resume; False when another resume was sent instead (another node answered)."""
+        life = (told.feed, told.epoch)
+        sent = self._resumed.get(told.host)
+        known = self._committed.get(told.host, {}).get(life)
+        if known is not None and (sent is None or sent[:2] != life):
+            self._resume(told.host, known)
+            return False
+        before = self._epochs.get(told.host)
+        self._epochs[told.host] = life
+        if before is not None and before != life:
+            self._sender.host_restarted(told.host)
+        return True
+
+    def _asked(self, iq: etree._Element, items: list[Item]) -> None:
+        delegated = next((child for child in iq if str(child.tag).endswith("}delegation")), None)
+        if delegated is None:
+            self.stream.send(disco.answer(iq))
+        elif iq.get("from") not in self.settings.hosts:
+            self._count("requests_forged")
+            self.stream.send(iq_error(iq, _FORBIDDEN))
+        else:
+            self._delegated(iq, items)
+
+    def _delegated(self, iq: etree._Element, items: list[Item]) -> None:
+        opened = unwrap(iq)
+        if opened is None:
+            self._count("requests_refused")
+            self.stream.send(iq_error(iq, _MALFORMED))
+            return
+        envelope, inner = opened
+        request = read_request(inner, envelope.host, partial(self._reply, envelope)) if self._taking else _STOPPING
+        if isinstance(request, Refusal):
+            self._count("requests_refused")
+            self._reply(envelope, request)
+        else:
+            self._count("requests_read")
+            items.append(request)
+
+    def _reply(self, envelope: Envelope, refusal: Refusal | None) -> None:
+        """Answer a delegated IQ; any thread, only queues bytes."""
+        self.stream.send(envelope.answer(refusal))
+
+    def _count(self, name: str) -> None:
+        self.counters[name] += 1
+
+
+_STOPPING: Final = Refusal("wait", "service-unavailable", "event-pusher is stopping; try again in a moment")
+
+#: Every counter there is, so that each is exported from the start.
+COUNTERS: Final = (
+    *("streams_opened", "streams_lost", "streams_refused", "stanzas_read", "stanzas_refused", "pings_sent"),
+    *("events_read", "events_refused", "events_unknown_kind", "events_repeated", "events_gaps", "events_lost"),
+    *("events_skipped", "messages_ignored", "feed_errors", "acks_sent"),
+    *("requests_read", "requests_refused", "requests_forged", "requests_sent", "requests_unsent", "requests_expired"),
+    *("answers_read", "answers_late", "answers_unknown", "answers_forged", "relays_refused"),
+)
+
+
+def _domain(text: str) -> str:
+    try:
+        jid = Jid.parse(text)
+    except InvalidJid as error:
+        raise ValueError(str(error)) from None
+    if jid.local or jid.resource:
+        raise ValueError(f"{text!r} is not a domain")
+    return jid.domain
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

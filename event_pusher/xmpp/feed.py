@@ -1,0 +1,402 @@
+"""The feed (docs/feed-protocol.md): what a host's module says becomes items; what we say back becomes bytes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, MutableMapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
+
+from lxml import etree
+
+from event_pusher.errors import InvalidJid
+from event_pusher.events import (
+    Acc,
+    ChatEvent,
+    Event,
+    MessageType,
+    Stanza,
+    State,
+    UnackedMessageEvent,
+    UserStatusEvent,
+)
+from event_pusher.intake import FeedLost, FeedStarted, Item, Occurrence, Position, Removed, SessionChange, Snapshot
+from event_pusher.jid import Jid
+from event_pusher.xmpp import names
+from event_pusher.xmpp.stanzas import attributes
+
+if TYPE_CHECKING:
+    from event_pusher.abc import Clock
+
+VERSION: Final = "0"
+_FEED: Final = f"{{{names.FEED}}}"
+_EVENT: Final = f"{_FEED}event"
+_FORWARDED: Final = f"{{{names.FORWARD}}}forwarded"
+_DELAY: Final = f"{{{names.DELAY}}}delay"
+_MESSAGE: Final = f"{{{names.CLIENT}}}message"
+_BODY: Final = f"{{{names.CLIENT}}}body"
+_TYPES: Final = frozenset(get_args(MessageType))
+_STATES: Final = frozenset(get_args(State))
+#: An event's time may be this many seconds ahead of ours; beyond, the server's clock is wrong and ours counts.
+_AHEAD: Final = 5.0
+
+
+class _BadEvent(Exception):  # noqa: N818 - never leaves this module
+    """An event that says nothing usable; its text is the reason, from a short list, without content."""
+
+
+class FeedReader:
+    """
+    Reads the feed's messages of one stream, on its reader thread.
+
+    `counters` gets ``events_read``, ``events_unknown_kind``, ``events_refused``, ``events_repeated``, ``events_gaps``,
+    ``messages_ignored``. `seen` tells, per host, the entry that was read last.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        hosts: Collection[str],
+        clock: Clock,
+        log: logging.Logger,
+        counters: MutableMapping[str, int],
+    ) -> None:
+        self.seen: dict[str, Position] = {}
+        self._source = source
+        self._hosts = frozenset(hosts)
+        self._clock = clock
+        self._log = log
+        self._counters = counters
+        self._told: dict[str, int] = {}
+        self._available: dict[str, set[str]] = {host: set() for host in hosts}
+        self._kinds: dict[str, Callable[[Any, Any, Occurrence], None]] = {
+            "received": self._received,
+            "sent": self._sent,
+            "unacked": self._unacked,
+            "available": self._presence,
+            "unavailable": self._presence,
+            "subscribe": _nothing,
+            **dict.fromkeys(("session-start", "session-end", "hibernation-start", "hibernation-end"), self._session),
+        }
+        self._others: dict[str, Callable[[str, Any], Item | None]] = {
+            f"{_FEED}feed": self._feed_started,
+            f"{_FEED}lost": self._feed_lost,
+            f"{_FEED}snapshot-begin": self._snapshot,
+            f"{_FEED}snapshot-end": self._snapshot,
+        }
+
+    def read(self, message: etree._Element) -> Item | None:
+        """
+        Give what `message` says; None when it is none of the feed's or was read before.
+
+        Every entry of the ring gives an item with its position, whatever it holds. Never raises.
+        """
+        host = message.get("from")
+        if host not in self._hosts or not len(message):
+            self._count("messages_ignored")
+            return None
+        told = message[0]
+        if told.tag != _EVENT:
+            read = self._others.get(str(told.tag))
+            if read is None:
+                self._count("messages_ignored")
+                return None
+            return read(host, told)
+        get = told.get
+        position = self._position(host, get("feed"), get("epoch"), get("n"))
+        if position is None:
+            return None
+        self._counters["events_read"] = self._counters.get("events_read", 0) + 1
+        return self._event(host, position, message, told)
+
+    def _event(self, host: str, position: Position, message: etree._Element, told: etree._Element) -> Item:
+        occurrence = Occurrence(self._source, host, position)
+        kind = told.get("kind") or ""
+        read = self._kinds.get(kind)
+        try:
+            if read is not None:
+                read(message, told, occurrence)
+            elif kind in ("user-removed", "host-removed"):
+                user = str(_user(told)) if kind == "user-removed" else None
+                return Removed(self._source, host, user, position)
+            else:
+                self._count("events_unknown_kind")
+                self._tell(f"the feed of {host} has events of the unknown kind {kind[:40]!r}")
+        except InvalidJid:
+            self._refuse(occurrence, f"a {kind} event of {host} with an address that is no JID")
+        except _BadEvent as reason:
+            self._refuse(occurrence, f"a {kind} event of {host} {reason}")
+        return occurrence
+
+    # --- kinds ------------------------------------------------------------------------------------------------
+
+    def _received(self, message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
+        inner, stamp = _inner(message)
+        kind = inner.get("type") or "normal"
+        if kind not in _TYPES:
+            return
+        user = _user(told)
+        sender = _sender(inner)
+        to = inner.get("to")
+        recipient = Jid.parse(to) if to else user
+        if recipient is not user and (recipient.domain != user.domain or recipient.local != user.local):
+            recipient = user
+        state = told.get("state")
+        stanza = _stanza(inner)
+        occurrence.event = ChatEvent(
+            cast("MessageType", kind),
+            "out",
+            sender,
+            recipient,
+            stanza,
+            cast("State", state) if state in _STATES else None,
+            told.get("session") or None,
+        )
+        occurrence.acc = self._acc(occurrence, stamp)
+
+    def _sent(self, message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
+        inner, stamp = _inner(message)
+        kind = inner.get("type") or "normal"
+        if kind not in _TYPES:
+            return
+        sender = _full(told)
+        to = inner.get("to")
+        recipient = Jid.parse(to) if to else sender.bare
+        session = told.get("session") or None
+        event = ChatEvent(cast("MessageType", kind), "in", sender, recipient, _stanza(inner), None, session)
+        occurrence.event, occurrence.acc = event, self._acc(occurrence, stamp)
+
+    def _unacked(self, message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
+        inner, stamp = _inner(message)
+        if (inner.get("type") or "normal") not in _TYPES:
+            return
+        session = told.get("session") or None
+        occurrence.event = UnackedMessageEvent(_full(told), _sender(inner), _stanza(inner), session)
+        occurrence.acc = self._acc(occurrence, stamp)
+
+    def _presence(self, message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
+        self._session(message, told, occurrence)
+        jid = _full(told)
+        if not jid.resource:
+            raise _BadEvent("without a resource")
+        online = told.get("kind") == "available"
+        available = self._available[occurrence.host]
+        session = told.get("session") or str(jid)
+        if not online:
+            available.discard(session)
+        elif session in available:  # a new priority: no user came online (MongooseIM's user_available)
+            return
+        else:
+            available.add(session)
+        occurrence.event = cast("Event", UserStatusEvent(jid, "online" if online else "offline"))
+        occurrence.acc = self._acc(occurrence, _stamp(message))
+
+    def _session(self, message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
+        kind, user = told.get("kind"), str(_user(told))
+        resource, session = told.get("resource") or "", told.get("session") or ""
+        hibernated = told.get("state") == "hibernated" or kind == "hibernation-start"
+        priority = _priority(told.get("priority"))
+        occurrence.change = SessionChange(cast("Any", kind), user, resource, session, priority, hibernated)
+        if kind == "session-end":
+            self._available[occurrence.host].discard(session)
+        elif kind == "session-start" and priority is not None:
+            self._available[occurrence.host].add(session)
+
+    # --- the feed's own life ----------------------------------------------------------------------------------
+
+    def _feed_started(self, host: str, told: etree._Element) -> Item | None:
+        if told.get("error"):
+            self._count("feed_errors")
+            self._log.error(
+                "the module of %s refused version %s of the feed (%s): write it anew with `event-pusher setup`",
+                host,
+                VERSION,
+                (told.get("error") or "")[:60],
+            )
+            return None
+        feed, epoch = told.get("feed") or "", told.get("epoch") or ""
+        first, coming, lost = _number(told.get("first")), _number(told.get("next")), _number(told.get("lost"))
+        if not feed or not epoch or first < 0 or coming < 0:
+            self._count("messages_ignored")
+            self._tell(f"{host} answered a resume with a <feed/> that lacks feed, epoch, first or next")
+            return None
+        return FeedStarted(self._source, host, feed, epoch, first, coming, max(0, lost))
+
+    def _feed_lost(self, host: str, told: etree._Element) -> Item | None:
+        start, end = _number(told.get("from")), _number(told.get("to"))
+        feed, epoch = told.get("feed") or "", told.get("epoch") or ""
+        if start < 0 or end < start:
+            self._count("messages_ignored")
+            return None
+        self._counters["events_lost"] = self._counters.get("events_lost", 0) + end - start + 1
+        self._log.error("the feed of %s lost the entries %d to %d: its ring was full", host, start, end)
+        seen = self.seen.get(host)
+        if seen is None or seen[:2] != (feed, epoch) or seen.n < end:
+            self.seen[host] = Position(feed, epoch, end)
+        return FeedLost(self._source, host, feed, epoch, start, end)
+
+    def _snapshot(self, host: str, told: etree._Element) -> Item | None:
+        get = told.get
+        begins = told.tag == f"{_FEED}snapshot-begin"
+        position = None
+        if get("n") is not None:
+            position = self._position(host, get("feed"), get("epoch"), get("n"))
+            if position is None:
+                return None
+        if begins:
+            self._available[host].clear()
+        return Snapshot(self._source, host, "begin" if begins else "end", position)
+
+    # --- small things -----------------------------------------------------------------------------------------
+
+    def _position(self, host: str, feed: str | None, epoch: str | None, number: str | None) -> Position | None:
+        """The entry's place, if it was not read before: a resume replays what is not committed yet."""
+        n = _number(number)
+        if not feed or not epoch or n < 0:
+            self._count("events_refused")
+            self._tell(f"{host} sends events without feed, epoch or n")
+            return None
+        seen = self.seen.get(host)
+        if seen is not None and seen.epoch == epoch and seen.feed == feed:
+            if n <= seen.n:
+                self._count("events_repeated")
+                return None
+            if n != seen.n + 1:
+                self._count("events_gaps")
+                self._tell(f"the feed of {host} has gaps")
+        position = self.seen[host] = Position(feed, epoch, n)
+        return position
+
+    def _acc(self, occurrence: Occurrence, stamp: str | None) -> Acc:
+        position = occurrence.position
+        assert position is not None
+        now = self._clock.now()
+        received = now
+        if stamp:
+            try:
+                moment = datetime.fromisoformat(stamp)
+                if moment.tzinfo is not None:
+                    received = min(moment.timestamp(), now + _AHEAD)
+            except (ValueError, OverflowError):
+                pass
+        # The same entry has the same id after a restart: what is traced twice is the same stanza.
+        return Acc(f"{position.epoch}-{position.n}", occurrence.host, received)
+
+    def _refuse(self, occurrence: Occurrence, reason: str) -> None:
+        occurrence.event = occurrence.acc = occurrence.change = None
+        self._count("events_refused")
+        self._tell(reason)
+
+    def _tell(self, line: str) -> None:
+        """Log the first, the tenth, the hundredth … time, so that a flood makes no flood."""
+        if len(self._told) > 1000:  # noqa: PLR2004 - a bound, so that lines made by strangers cannot fill memory
+            self._told.clear()
+        count = self._told[line] = self._told.get(line, 0) + 1
+        if not str(count).strip("0").removeprefix("1"):
+            self._log.warning("%s (seen %d times); acknowledged all the same", line, count)
+
+    def _count(self, name: str) -> None:
+        self._counters[name] = self._counters.get(name, 0) + 1
+
+
+def resume(
+    component: str, host: str, consumer: str, position: Position | None, *, kinds: str, bodies: bool, window: int
+) -> bytes:
+    """Build the ``<resume/>`` for `host`; `position` is the last entry that is committed, None at the first start."""
+    told = attributes(
+        version=VERSION,
+        consumer=consumer,
+        feed=position.feed if position else None,
+        epoch=position.epoch if position else None,
+        n=position.n if position else None,
+        kinds=kinds or None,
+        bodies="yes" if bodies else "no",
+        window=window,
+    )
+    return _message(component, host, f"<resume xmlns='{names.FEED}'{told}/>")
+
+
+def ack(component: str, host: str, consumer: str, position: Position) -> bytes:
+    """Build the ``<ack/>``: all up to `position` is committed."""
+    told = attributes(feed=position.feed, epoch=position.epoch, n=position.n, consumer=consumer)
+    return _message(component, host, f"<ack xmlns='{names.FEED}'{told}/>")
+
+
+def place_of(message: etree._Element, hosts: Collection[str]) -> tuple[str, Position] | None:
+    """Whose entry this is, of a stanza that may be half read: (host, position), None when it does not show."""
+    host = message.get("from")
+    if host is None or host not in hosts or not len(message) or not str(message[0].tag).startswith(_FEED):
+        return None
+    get = message[0].get
+    feed, epoch, n = get("feed"), get("epoch"), _number(get("n"))
+    return (host, Position(feed, epoch, n)) if feed and epoch and n >= 0 else None
+
+
+def _message(component: str, host: str, child: str) -> bytes:
+    return f"<message{attributes(from_=component, to=host)}>{child}</message>".encode()
+
+
+def _nothing(message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
+    """Known, and of no interest to any backend yet."""
+
+
+def _inner(message: etree._Element) -> tuple[etree._Element, str | None]:
+    """The message inside ``<forwarded/>`` and the stamp of its ``<delay/>``."""
+    forwarded = message[1] if len(message) > 1 else None
+    if forwarded is None or forwarded.tag != _FORWARDED or not len(forwarded):
+        raise _BadEvent("without a forwarded message")
+    inner = forwarded[-1]
+    if inner.tag != _MESSAGE:
+        raise _BadEvent("without a forwarded message")
+    first = forwarded[0]
+    return inner, first.get("stamp") if first.tag == _DELAY else None
+
+
+def _stamp(message: etree._Element) -> str | None:
+    delay = message.find(f"{_FORWARDED}/{_DELAY}")
+    return delay.get("stamp") if delay is not None else None
+
+
+def _stanza(inner: etree._Element) -> Stanza:
+    body = ""
+    for child in inner:
+        if child.tag == _BODY:
+            body = child.text or ""
+            break
+    xml = etree.tostring(inner, encoding="utf-8", with_tail=False)
+    # lxml repeats the stream's own prefix on every part that is written; the first one is in the start tag.
+    xml = xml.replace(b' xmlns:stream="http://etherx.jabber.org/streams"', b"", 1)
+    return Stanza(xml, body=body, id=inner.get("id") or "", type=inner.get("type") or "")
+
+
+def _sender(inner: etree._Element) -> Jid:
+    sender = inner.get("from")
+    if not sender:
+        raise _BadEvent("with a message that has no from")
+    return Jid.parse(sender)
+
+
+def _user(told: etree._Element) -> Jid:
+    user = told.get("user")
+    if not user:
+        raise _BadEvent("without a user")
+    return Jid.parse(user)
+
+
+def _full(told: etree._Element) -> Jid:
+    user, resource = told.get("user"), told.get("resource")
+    if not user:
+        raise _BadEvent("without a user")
+    return Jid.parse(f"{user}/{resource}" if resource else user)
+
+
+def _number(text: str | None) -> int:
+    """A number of the feed; -1 when it is none. Long ones are refused: the database has 64 bits."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else -1  # noqa: PLR2004 - 10^18
+
+
+def _priority(text: str | None) -> int | None:
+    try:
+        return max(-128, min(127, int(text))) if text else None
+    except ValueError:
+        return None
