@@ -10,6 +10,12 @@ from wire import condition, local
 pytestmark = pytest.mark.servers
 
 
+@pytest.fixture
+def feed(site: Site) -> Feed:
+    """A consumer that has got and acknowledged everything up to now."""
+    return site.feed()
+
+
 def numbers(feed: Feed) -> list[int]:
     """The numbers of the entries in the inbox."""
     found = [child(element) for element in feed.component.waiting(lambda s: child(s) is not None)]
