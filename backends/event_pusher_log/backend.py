@@ -23,11 +23,9 @@ class LogBackend(Backend[LogSettings]):
     Settings = LogSettings
 
     def push_event(self, acc: Acc, event: Event) -> Iterable[Delivery]:
-        yield Delivery(
-            recipient=str(event.user),
-            target="log",
-            payload=to_json(acc, event, body=self.settings.bodies),
-        )
+        if isinstance(event, Event):  # a later release may bring kinds that this one does not know
+            payload = to_json(acc, event, body=self.settings.bodies)
+            yield Delivery(recipient=str(event.user), target="log", payload=payload)
 
     def publish(self, attempt: Attempt) -> None:
         self.tools.log.info("%s", attempt.delivery.payload.decode())

@@ -39,7 +39,7 @@ class Sections:
         Told are the faults at paths that it `concerns`, and that a secret cannot be read at paths of `secrets`.
         """
         made = self._faults.check(model, raw, path, concerns)
-        for at, secret in _secrets(made, ()):
+        for at, secret in secrets_in(made):
             secret.relative_to(self._folder)
             if secrets(at):
                 self._try(secret, path + at)
@@ -53,19 +53,20 @@ class Sections:
             self._faults.add(path, str(error))
 
 
-def _secrets(value: Any, at: Path) -> Iterator[tuple[Path, Secret]]:
+def secrets_in(value: Any, at: Path = ()) -> Iterator[tuple[Path, Secret]]:
+    """Find every secret in a settings model, with its path."""
     match value:
         case Secret():
             yield at, value
         case BaseModel():
             for name in type(value).model_fields:
-                yield from _secrets(getattr(value, name), (*at, name))
+                yield from secrets_in(getattr(value, name), (*at, name))
         case dict():
             for key, inner in value.items():
-                yield from _secrets(inner, (*at, key))
+                yield from secrets_in(inner, (*at, key))
         case list() | tuple():
             for number, inner in enumerate(value):
-                yield from _secrets(inner, (*at, number))
+                yield from secrets_in(inner, (*at, number))
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
