@@ -61,6 +61,7 @@ class CoreParts:
     counters: Counters
     clock: Clock
     max_rows: int
+    dead_retention: float
 
 
 class Core:
@@ -77,7 +78,7 @@ class Core:
         self._stall = STALL_SECONDS
         self._last_commit = self._renewed = self._swept = 0.0
         self._ack_due: float | None = None
-        self._admitting = True
+        self._draining, self._drained = threading.Event(), threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="core", daemon=True)
 
@@ -111,18 +112,16 @@ class Core:
 
         return self.call(inside)
 
-    def stop_admission(self) -> None:
-        """Hand nothing more out; what is in flight may still end (any thread)."""
-        self.call(lambda: setattr(self, "_admitting", False))
-
     @property
     def in_flight(self) -> int:
         """Attempts without an outcome, all backends together."""
         return sum(publisher.in_flight for publisher in self._parts.publishers.values())
 
-    def drained(self) -> bool:
-        """Whether nothing is in flight and nothing waits for a commit (any thread, a moment's view)."""
-        return not (self.in_flight or self._parts.acceptance.waiting or self._batch or self._parts.settlement.pending)
+    def drain(self, timeout: float) -> bool:
+        """Hand nothing more out; wait up to `timeout` seconds until all that is under way is written (any thread)."""
+        self._draining.set()
+        self.inbox.put_call(lambda: None)
+        return self._drained.wait(timeout)
 
     def stop(self, timeout: float) -> None:
         """Commit what is settled, give the lease back, end (any thread)."""
@@ -170,6 +169,10 @@ class Core:
         self._admit(now, monotonic)
         self._ack_due = parts.positions.acknowledge(parts.clock.monotonic(), parts.acknowledge)
         self._housekeeping(now, monotonic)
+        if self._draining.is_set() and not (
+            self.in_flight or parts.acceptance.waiting or self._batch or parts.settlement.pending
+        ):
+            self._drained.set()
 
     def _patience(self) -> float:
         """How long nothing needs to be done unless somebody writes."""
@@ -178,17 +181,18 @@ class Core:
         waits = [TICK_SECONDS]
         if self._batch is not None:
             waits.append(self._stalled_until - monotonic)
-        elif parts.acceptance.waiting and not self._is_full():
+        elif parts.acceptance.waiting and not self.is_full():
             waits.append(self._last_commit + COMMIT_SECONDS - monotonic)
         if (settle_due := parts.settlement.due_at()) is not None:
             waits.append(max(settle_due, self._stalled_until) - monotonic)
         if self._ack_due is not None:
             waits.append(self._ack_due - monotonic)
-        if self._admitting:
+        if not self._draining.is_set():
             waits += [due - now for one in parts.publishers.values() if (due := one.lanes.next_due()) is not None]
         return max(0.0, min(waits))
 
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
+        """Whether the outbox holds all that it may: nothing more is accepted."""
         return self.rows >= self._parts.max_rows
 
     def _accept(self, monotonic: float) -> None:
@@ -196,7 +200,7 @@ class Core:
         parts = self._parts
         if monotonic < self._stalled_until:
             return
-        if self._batch is None and not self._is_full() and monotonic >= self._last_commit + COMMIT_SECONDS:
+        if self._batch is None and not self.is_full() and monotonic >= self._last_commit + COMMIT_SECONDS:
             self._batch = parts.acceptance.take()
         due = parts.settlement.due_at()
         if self._batch is None and (due is None or due > monotonic):
@@ -288,7 +292,7 @@ class Core:
         window.spilled = len(rows) == REFILL_ROWS
 
     def _admit(self, now: float, monotonic: float) -> None:
-        if not self._admitting:
+        if self._draining.is_set():
             return
         for publisher in self._parts.publishers.values():
             for lane, row in publisher.admit(now, monotonic):

@@ -58,14 +58,14 @@ class Publisher:
         settings: BackendSettings,
         lanes: Lanes,
         pool: WorkerPool,
-        report: Report,
     ) -> None:
         self.name = name
         self.backend = backend
         self.settings = settings
         self.lanes = lanes
         self._pool = pool
-        self._report = report
+        #: Where outcomes go; the core's inbox.
+        self.report: Report = lambda _outcomes: None
         self._flights: dict[int, Flight] = {}
         self._deadlines: deque[Flight] = deque()
         self._jobs: deque[_Job] = deque()
@@ -163,7 +163,7 @@ class Publisher:
         if not job.taken.acquire(blocking=False):
             return
         try:
-            self.backend.publish_many(job.attempts, self._report)
+            self.backend.publish_many(job.attempts, self.report)
         except Exception as error:  # noqa: BLE001 - a backend may raise anything; it is an outcome, not a crash
             log.warning("backend %s: %s in publish_many", self.name, type(error).__name__)
-            self._report([(attempt, outcome_of(error)) for attempt in job.attempts])
+            self.report([(attempt, outcome_of(error)) for attempt in job.attempts])
