@@ -12,6 +12,7 @@ from wire import STANZAS, Client, Component, Predicate, Stream, new_id
 Options = Mapping[str, str | int | bool | list[str]]
 
 SERVERS = ("prosody",)
+FAILED_HOOK = "A hook failed"  # what the module logs in place of an exception
 
 
 def lua(value: str | int | bool | list[str]) -> str:
@@ -53,9 +54,7 @@ class Site:
         """The bare JID."""
         return f"{user}@{self.domain}"
 
-    def client(
-        self, user: str, resource: str = "r1", *, priority: int | None = 0, bind: bool = True
-    ) -> Client:
+    def client(self, user: str, resource: str = "r1", *, priority: int | None = 0, bind: bool = True) -> Client:
         """A client that is closed at the end of the test."""
         client = self.server.client(user, resource, priority=priority, bind=bind)
         self._streams.append(client)
@@ -83,9 +82,8 @@ class Site:
 
 
 @contextmanager
-def running(name: str, directory: Path, **options: str | int | bool | list[str]) -> Iterator[Site]:
-    """A started server with the module; what was opened on it is closed, and it stops, at the end."""
-    server = FACTORIES[name](directory, options)
+def serving(server: Server) -> Iterator[Site]:
+    """The server, started; what was opened on it is closed, and it stops, at the end."""
     server.start()
     site = Site(server)
     try:
@@ -93,6 +91,14 @@ def running(name: str, directory: Path, **options: str | int | bool | list[str])
     finally:
         site.close()
         server.stop()
+    assert FAILED_HOOK not in server.log(), server.log()[-3000:]
+
+
+@contextmanager
+def running(name: str, directory: Path, **options: str | int | bool | list[str]) -> Iterator[Site]:
+    """The server of this name with the module and these of its options."""
+    with serving(FACTORIES[name](directory, options)) as site:
+        yield site
 
 
 def catch_up(feed: Feed) -> None:

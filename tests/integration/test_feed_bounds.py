@@ -56,9 +56,7 @@ def test_a_full_ring_drops_the_oldest_and_tells_which(small: Site) -> None:
     assert int(answer.get("lost", "")) == first - 1 - n > 0
     begin = int(again.expect("snapshot-begin").get("n", ""))
     entries = [child(stanza, "event") for stanza in again.component.waiting(is_event())]
-    assert [int(e.get("n", "")) for e in entries if e is not None][: begin - first] == list(
-        range(first, begin)
-    )
+    assert [int(e.get("n", "")) for e in entries if e is not None][: begin - first] == list(range(first, begin))
     again.of(carries(messages[-1], "received"))
 
 

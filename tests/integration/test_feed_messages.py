@@ -210,9 +210,7 @@ def test_offline_messages_are_not_told_again_when_the_client_gets_them(site: Sit
     assert_none(feed, bob, carries(message, "received"))
 
 
-def test_what_a_session_had_not_acknowledged_is_told_when_it_hibernates(
-    site: Site, feed: Feed, alice: Client
-) -> None:
+def test_what_a_session_had_not_acknowledged_is_told_when_it_hibernates(site: Site, feed: Feed, alice: Client) -> None:
     # Given a session that got a message and does not acknowledge it
     user = site.account("bob")
     bob = site.client(user, "phone").enable_sm(acking=False)

@@ -43,9 +43,7 @@ def inner_of(answer: Element) -> Element:
 def send(push: Component, site: Site, content: str, attrs: str = "") -> str:
     """Ask for a publish without waiting for the answer; the id of the request."""
     identifier = new_id("o")
-    push.send(
-        f"<iq type='set' id='{identifier}' from='{push.jid}' to='{site.domain}'>{publish(content, attrs)}</iq>"
-    )
+    push.send(f"<iq type='set' id='{identifier}' from='{push.jid}' to='{site.domain}'>{publish(content, attrs)}</iq>")
     return identifier
 
 
@@ -212,7 +210,9 @@ MALFORMED: dict[str, Callable[[str], str]] = {
     "a roster": lambda to: publish(inner_iq(to, "<query xmlns='jabber:iq:roster'/>")),
     "no payload": lambda to: publish(inner_iq(to, "")),
     "two payloads": lambda to: publish(inner_iq(to, PAYLOAD * 2)),
-    "a subscription": lambda to: publish(inner_iq(to, f"<pubsub xmlns='{PUBSUB}'><subscribe node='n' jid='j'/></pubsub>")),
+    "a subscription": lambda to: publish(
+        inner_iq(to, f"<pubsub xmlns='{PUBSUB}'><subscribe node='n' jid='j'/></pubsub>")
+    ),
     "more than a publish": lambda to: publish(
         inner_iq(to, f"<pubsub xmlns='{PUBSUB}'><publish node='n'/><configure/></pubsub>")
     ),

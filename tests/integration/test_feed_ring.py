@@ -179,11 +179,7 @@ def test_the_snapshot_names_the_live_sessions_in_order(site: Site, feed: Feed) -
     again.resume()
     # Then the snapshot names them, between its two marks
     entries = [child(stanza) for stanza in again.component.inbox]
-    begin = next(
-        i
-        for i, entry in enumerate(entries)
-        if entry is not None and local(entry) == "snapshot-begin"
-    )
+    begin = next(i for i, entry in enumerate(entries) if entry is not None and local(entry) == "snapshot-begin")
     sessions = {entry.get("user"): entry for entry in entries[begin + 1 :] if entry is not None}
     available = sessions[site.jid(user)]
     assert (available.get("kind"), available.get("resource")) == ("session-start", "phone")
@@ -223,10 +219,7 @@ def test_a_second_consumer_takes_over(site: Site, feed: Feed) -> None:
 def test_a_stranger_cannot_acknowledge(site: Site, feed: Feed, who: str) -> None:
     # Given an event that is not acknowledged
     n = last_event(feed, site)
-    xml = (
-        f"<ack xmlns='{FEED}' feed='{feed.feed}' epoch='{feed.epoch}' n='{n}'"
-        f" consumer='{feed.consumer}'/>"
-    )
+    xml = f"<ack xmlns='{FEED}' feed='{feed.feed}' epoch='{feed.epoch}' n='{n}' consumer='{feed.consumer}'/>"
     # When a stranger acknowledges it in our name
     stranger_says(site, feed, who, xml)
     # Then it is still in the ring
@@ -252,9 +245,7 @@ def test_a_strangers_event_is_not_answered(site: Site, feed: Feed) -> None:
     # Given a user
     stranger = site.client(site.account())
     # When it sends an event of its own to the host
-    stranger.send(
-        f"<message to='{site.domain}'><event xmlns='{FEED}' kind='received' n='1'/></message>"
-    )
+    stranger.send(f"<message to='{site.domain}'><event xmlns='{FEED}' kind='received' n='1'/></message>")
     # Then nothing comes of it, not even an error
     roundtrip(stranger, site.domain)
     assert not stranger.waiting(lambda s: local(s) == "message" and condition(s) is not None)
