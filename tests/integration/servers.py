@@ -110,7 +110,11 @@ class Server(abc.ABC):
 
     def component(self, name: str) -> Component:
         """A connected component: ``push`` is ``push.DOMAIN``."""
-        component = Component(f"{name}.{self.domain}", self.component_port, self.secret)
+        jid = f"{name}.{self.domain}"
+        if any(isinstance(s, Component) and s.jid == jid and s.hung_up for s in self._streams):
+            # ejabberd would share the stanzas out between the new connection and the dying one.
+            self.wait_away(name)
+        component = Component(jid, self.component_port, self.secret)
         self._streams.append(component)
         return component
 
@@ -133,7 +137,7 @@ class Server(abc.ABC):
                 f"<ping xmlns='{PING}'/></iq>"
             )
             try:
-                if condition(probe.expect(has_id(identifier), 0.3)):
+                if condition(probe.expect(has_id(identifier), 0.1)):
                     probe.close()
                     return
             except AssertionError:

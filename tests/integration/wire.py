@@ -70,6 +70,7 @@ class Stream:
         self.address = (host, port)
         self.inbox: list[Element] = []
         self.closed = False
+        self.hung_up = False  # by this end
         self.handled = 0  # stanzas received since <enable/>, for XEP-0198
         self.acking = True  # answer <r/>; a test that wants unacknowledged messages says False
         self._news = threading.Condition()
@@ -135,6 +136,7 @@ class Stream:
 
     def close(self) -> None:
         """End the stream in order and wait until the other end has done the same."""
+        self.hung_up = True
         try:
             self.send("</stream:stream>")
             self.wait_closed(2)
@@ -144,6 +146,7 @@ class Stream:
 
     def abort(self) -> None:
         """Cut the connection with a TCP RST, as a lost network does sooner or later."""
+        self.hung_up = True
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         # The reading thread holds the descriptor in recv(): without a shutdown it would stay open.
         try:

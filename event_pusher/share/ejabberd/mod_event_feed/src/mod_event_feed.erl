@@ -10,7 +10,7 @@
 -export([sent/1, received/1, offline/1, bounced_groupchat/1, mark/1, terminated_early/2,
          terminated/2, session_pending/1, session_resumed/1, self_presence/1, session_start/3,
          session_end/3, subscription/2, user_removed/2, component_message/1]).
--export([component_disconnected/2, config_reloaded/0]).
+-export([config_reloaded/0]).
 -export([decode_iq_subel/1, publish/1, push_iq/1, disco_sm_features/5]).
 -export([session_id/1, is_hibernated/1]).
 
@@ -38,7 +38,6 @@ activate(Host, Opts) ->
         none ->
             {ok, _} = ?RING:start(Host, Opts),
             [ejabberd_hooks:add(H, Host, ?MODULE, F, P) || {H, F, P} <- hooks()],
-            ejabberd_hooks:add(component_disconnected, ?MODULE, component_disconnected, 50),
             gen_iq_handler:add_iq_handler(ejabberd_local, Host, ?NS_FEED, ?MODULE, publish),
             gen_iq_handler:add_iq_handler(ejabberd_sm, Host, ?NS_PUSH_0, ?MODULE, push_iq),
             note_cluster(Host),
@@ -57,9 +56,7 @@ stop(Host) ->
     end,
     case gen_mod:is_loaded_elsewhere(Host, ?MODULE) of
         true -> ok;
-        false ->
-            ejabberd_hooks:delete(config_reloaded, ?MODULE, config_reloaded, 90),
-            ejabberd_hooks:delete(component_disconnected, ?MODULE, component_disconnected, 50)
+        false -> ejabberd_hooks:delete(config_reloaded, ?MODULE, config_reloaded, 90)
     end,
     ok.
 
@@ -412,25 +409,19 @@ is_component(#jid{luser = <<>>, lserver = S, lresource = <<>>}, Host) -> S == co
 is_component(_From, _Host) -> false.
 
 %% <resume/> and <ack/>. Whoever else sends our elements is ignored, without an answer.
+%% ejabberd routes to its own host within the sender's process, so self() is the connection.
 component_message(#message{from = From, sub_els = Els,
                            to = #jid{luser = <<>>, lserver = Host, lresource = <<>>}}) ->
     case [El || #xmlel{} = El <- Els, fxml:get_tag_attr_s(<<"xmlns">>, El) == ?NS_FEED] of
         [] -> ok;
         [El | _] ->
             case is_component(From, Host) of
-                true -> ?RING:control(Host, El);
+                true -> ?RING:control(Host, El, self());
                 false -> ok
             end,
             stop
     end;
 component_message(_Stanza) -> ok.
-
-%% Another connection of the same component may still be there.
-component_disconnected(Domain, _Reason) ->
-    [?RING:component_gone(Host)
-     || Host <- ejabberd_option:hosts(), is_active(Host), component(Host) == Domain,
-        not ejabberd_router:is_my_route(Domain)],
-    ok.
 
 %% The codec does not know our namespace: hand the elements over as they came.
 decode_iq_subel(El) -> El.

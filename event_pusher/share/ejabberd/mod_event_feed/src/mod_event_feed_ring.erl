@@ -7,7 +7,7 @@
 -module(mod_event_feed_ring).
 
 -export([start/2, stop/1, reload/2, host_removed/1, feed/1]).
--export([kinds/0, wants/2, bodies/1, first_copy/2, append/2, control/2, component_gone/1]).
+-export([kinds/0, wants/2, bodies/1, first_copy/2, append/2, control/3]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3]).
 
 -include("logger.hrl").
@@ -47,6 +47,9 @@
                 %% against the bound, or a big host could never be told whole.
                 snapshot = {0, -1, 0} :: {integer(), integer(), non_neg_integer()},
                 consumer = none :: none | binary(),
+                %% The connection that the consumer resumed on. Entries go straight to it: while a
+                %% dead connection of the component lingers, the router would give it half of them.
+                connection = none :: none | {pid(), reference()},
                 window = 0 :: non_neg_integer(),
                 alone_since :: integer(),          % when the last consumer left
                 max_bytes :: pos_integer(),
@@ -85,10 +88,9 @@ append(#{proc := Proc, counters := C}, Entry) ->
             gen_server:cast(Proc, {append, Size, Bytes})
     end.
 
-%% An element of ours that the component itself has sent to the host.
-control(Host, #xmlel{} = El) -> gen_server:cast(proc(Host), {control, El}).
-
-component_gone(Host) -> gen_server:cast(proc(Host), component_gone).
+%% An element of ours that the component itself has sent to the host over this connection.
+control(Host, #xmlel{} = El, Connection) ->
+    gen_server:cast(proc(Host), {control, El, Connection}).
 
 %%% Life
 
@@ -150,16 +152,12 @@ handle_call(_Request, _From, S) ->
 handle_cast({append, Size, Bytes}, #state{counters = C} = S) ->
     atomics:sub(C, ?QUEUED, Size),
     {noreply, pump(push(Size, Bytes, note_refused(S)))};
-handle_cast({control, #xmlel{name = Name} = El}, S) ->
+handle_cast({control, #xmlel{name = Name} = El, Connection}, S) ->
     {noreply, case Name of
                   <<"ack">> -> pump(ack(El, S));
-                  <<"resume">> -> pump(resume(El, S));
+                  <<"resume">> -> pump(resume(El, Connection, S));
                   _ -> S
               end};
-handle_cast(component_gone, #state{consumer = none} = S) ->
-    {noreply, S};
-handle_cast(component_gone, S) ->
-    {noreply, S#state{consumer = none, alone_since = now_ms()}};
 handle_cast({reload, Opts}, S) ->
     {noreply, trim(configure(Opts, S))};
 handle_cast(_Msg, S) ->
@@ -170,6 +168,8 @@ handle_info(tick, #state{copies = Copies} = S) ->
     Old = now_ms() - ?COPIES_MS,
     ets:select_delete(Copies, [{{'_', '$1'}, [{'<', '$1', Old}], [true]}]),
     {noreply, pump(expire(note_refused(S)))};
+handle_info({'DOWN', Ref, process, Pid, _Why}, #state{connection = {Pid, Ref}} = S) ->
+    {noreply, S#state{consumer = none, connection = none, alone_since = now_ms()}};
 handle_info(_Info, S) ->
     {noreply, S}.
 
@@ -258,9 +258,11 @@ element(#state{feed = Feed, epoch = Epoch}, Name, Attrs) ->
     #xmlel{name = Name, attrs = [{<<"xmlns">>, ?NS_FEED}, {<<"feed">>, Feed},
                                  {<<"epoch">>, Epoch} | Attrs]}.
 
-send(#state{host = Host, component = Component}, Els) ->
-    ejabberd_router:route(#message{from = jid:make(Host), to = jid:make(Component),
-                                   sub_els = Els}).
+send(#state{connection = {Pid, _}} = S, Els) -> send(Pid, S, Els).
+
+send(Pid, #state{host = Host, component = Component}, Els) ->
+    Pid ! {route, #message{from = jid:make(Host), to = jid:make(Component), sub_els = Els}},
+    ok.
 
 %%% What the component says
 
@@ -273,20 +275,27 @@ ack(El, #state{feed = Feed, epoch = Epoch, consumer = Consumer, cursor = Cursor}
         _ -> S
     end.
 
-resume(El, S) ->
+resume(El, Connection, S) ->
     case {attr(<<"version">>, El), attr(<<"consumer">>, El), number(<<"window">>, El)} of
         {?VERSION, Consumer, Window} when Consumer /= <<>>, is_integer(Window), Window > 0 ->
-            serve(El, S#state{consumer = Consumer, window = Window});
+            serve(El, connect(Connection, S#state{consumer = Consumer, window = Window}));
         {?VERSION, _, _} ->
             ?WARNING_MSG("Ignoring a <resume/> without consumer or window from ~ts",
                          [S#state.component]),
             S;
         _ ->
-            send(S, [#xmlel{name = <<"feed">>,
-                            attrs = [{<<"xmlns">>, ?NS_FEED}, {<<"version">>, ?VERSION},
-                                     {<<"error">>, <<"unsupported-version">>}]}]),
+            Attrs = [{<<"xmlns">>, ?NS_FEED}, {<<"version">>, ?VERSION},
+                     {<<"error">>, <<"unsupported-version">>}],
+            send(Connection, S, [#xmlel{name = <<"feed">>, attrs = Attrs}]),
             S
     end.
+
+connect(Pid, #state{connection = {Pid, _}} = S) -> S;
+connect(Pid, #state{connection = none} = S) ->
+    S#state{connection = {Pid, erlang:monitor(process, Pid)}};
+connect(Pid, #state{connection = {_, Ref}} = S) ->
+    erlang:demonitor(Ref, [flush]),
+    connect(Pid, S#state{connection = none}).
 
 serve(El, S) ->
     S1 = note_refused(position(El, S)),
