@@ -32,7 +32,7 @@ def parse_duration(value: object) -> float:
 
 
 #: Seconds as `float`; in the file a number or ``"24h"``.
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):

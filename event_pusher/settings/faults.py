@@ -20,6 +20,18 @@ Path = tuple[str | int, ...]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _MAX_KEYS = 12
+#: pydantic's types as TOML and people call them.
+_TYPES = {
+    "bool": "true or false",
+    "dict": "a section",
+    "float": "a number",
+    "frozen_set": "a list",
+    "int": "a whole number",
+    "list": "a list",
+    "set": "a list",
+    "string": "a text",
+    "tuple": "a list",
+}
 
 
 def dotted(path: Path) -> str:
@@ -114,6 +126,9 @@ def _text(detail: ErrorDetails) -> str:
     cause = detail.get("ctx", {}).get("error")
     if cause is not None:  # a ValueError of a validator: its text was written for people
         return str(cause)
+    what, _, kind = detail["type"].rpartition("_")
+    if what in _TYPES and kind in {"type", "parsing"}:
+        return f"must be {_TYPES[what]}"
     return detail["msg"].replace("Input should", "must", 1)
 
 

@@ -182,7 +182,7 @@ class _Reader:
             self._faults.add(("hosts",), 'must be sections: [hosts."example.org".backends.NAME]')
             return {}
         # A source that could not be read may serve anything.
-        served = _served(sources) if len(sources) == len(self._table.get("sources", {})) else []
+        served = _served(sources) if len(sources) == len(_names(self._table, "sources")) else []
         found: dict[str, dict[str, Any]] = {}
         for host, table in tables.items():
             if served and _folded(host) not in served:
@@ -198,12 +198,15 @@ class _Reader:
         for key in table:
             if key != "backends":
                 self._faults.unknown(("hosts", host, key), ("backends",))
-        backends = self._table.get("backends", {})
+        backends = _names(self._table, "backends")
         for name in table.get("backends", {}):
-            if isinstance(backends, dict) and name not in backends:
-                self._faults.unknown(
-                    ("hosts", host, "backends", name), sorted(backends), "no such backend is configured"
-                )
+            if name not in backends:
+                self._faults.unknown(("hosts", host, "backends", name), backends, "no such backend is configured")
+
+
+def _names(table: dict[str, Any], what: str) -> list[str]:
+    tables = table.get(what, {})
+    return sorted(tables) if isinstance(tables, dict) else []
 
 
 def _served(sources: tuple[NamedSource, ...]) -> list[str]:
