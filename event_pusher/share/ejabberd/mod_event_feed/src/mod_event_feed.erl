@@ -188,11 +188,10 @@ sent(Acc) -> Acc.
 received({#message{type = T} = Msg, #{jid := JID} = C2S} = Acc) when T /= error ->
     Feed = ?RING:feed(JID#jid.lserver),
     case maps:get(mgmt_state, C2S, inactive) of
-        pending -> hibernated(Feed, Msg, C2S);
-        S when S /= resumed, S /= timeout -> online(Feed, Msg, C2S);
-        _ -> ok
-    end,
-    Acc;
+        pending -> {hibernated(Feed, Msg, C2S), C2S};
+        S when S /= resumed, S /= timeout -> online(Feed, Msg, C2S), Acc;
+        _ -> Acc
+    end;
 received(Acc) -> Acc.
 
 online(Feed, Msg, #{jid := JID} = C2S) ->
@@ -206,9 +205,15 @@ online(Feed, Msg, #{jid := JID} = C2S) ->
 hibernated(Feed, Msg, #{jid := JID} = C2S) ->
     case ?RING:wants(Feed, received) andalso is_message(Msg)
         andalso not lists:any(fun is_live/1, siblings(Msg, C2S)) of
-        true -> report(Feed, received, JID, [{<<"state">>, <<"hibernated">>} | session(C2S)], Msg);
-        false -> ok
+        true ->
+            report(Feed, received, JID, [{<<"state">>, <<"hibernated">>} | session(C2S)], Msg),
+            told(Msg);
+        false -> Msg
     end.
+
+%% When a session dies, mod_stream_mgmt routes anew what the client did not acknowledge. That this
+%% client has not got it was told already (hibernated, unacked): it is not told as offline again.
+told(Msg) -> xmpp:put_meta(Msg, event_feed_told, true).
 
 %% The account's other sessions which got a copy of this message too: those of the same priority,
 %% for a headline all that are not negative. A message to a full JID has none.
@@ -264,9 +269,10 @@ privacy_allows(Host, Who, Msg, Direction) ->
     allow == ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [Who, Msg, Direction]).
 
 %% Not a message of its own: a carbon copy, an answer from the archive, a replay of the offline
-%% store (reported when it went there).
+%% store (reported when it went there) or of a dead session.
 is_message(#message{meta = #{carbon_copy := true}}) -> false;
 is_message(#message{meta = #{from_offline := true}}) -> false;
+is_message(#message{meta = #{event_feed_told := true}}) -> false;
 is_message(#message{sub_els = [#mam_result{} | _]}) -> false;
 is_message(#message{}) -> true.
 
@@ -287,8 +293,7 @@ session_end(SID, #jid{lserver = S} = JID, _Info) ->
 session_pending(#{jid := #jid{luser = U, lserver = S, lresource = R} = JID} = C2S) ->
     ejabberd_sm:set_user_info(U, S, R, ?HIBERNATED, true),
     report(?RING:feed(S), 'hibernation-start', JID, session(C2S)),
-    unacked(C2S),
-    C2S.
+    unacked(C2S).
 
 %% Runs in the new session; the old one ends afterwards.
 session_resumed(#{jid := #jid{lserver = S} = JID} = C2S) ->
@@ -298,8 +303,7 @@ session_resumed(#{jid := #jid{lserver = S} = JID} = C2S) ->
 %% XEP-0198 without resumption: no pending state, the session ends at once.
 terminated_early(#{mgmt_state := active, stop_reason := Reason} = C2S, _)
   when element(1, Reason) /= stream ->
-    unacked(C2S),
-    C2S;
+    unacked(C2S);
 terminated_early(C2S, _Reason) -> C2S.
 
 terminated(#{jid := #jid{lserver = S} = JID, sid := _, pres_last := _} = C2S, _Reason) ->
@@ -307,21 +311,27 @@ terminated(#{jid := #jid{lserver = S} = JID, sid := _, pres_last := _} = C2S, _R
     C2S;
 terminated(C2S, _Reason) -> C2S.
 
-unacked(#{jid := #jid{lserver = S} = JID, mgmt_queue := Queue} = C2S) ->
+unacked(#{jid := #jid{lserver = S}, mgmt_queue := Queue} = C2S) ->
     Feed = ?RING:feed(S),
     case ?RING:wants(Feed, unacked) of
         true ->
-            [report(Feed, unacked, JID, session(C2S), Msg)
-             || {_, _, #message{type = T} = Msg} <- p1_queue:to_list(Queue),
-                T /= error, is_unacked(Msg)],
-            ok;
-        false -> ok
+            Told = [unacked(Feed, C2S, Item) || Item <- p1_queue:to_list(Queue)],
+            C2S#{mgmt_queue => p1_queue:from_list(Told, p1_queue:type(Queue),
+                                                  p1_queue:get_limit(Queue))};
+        false -> C2S
     end;
-unacked(_C2S) -> ok.
+unacked(C2S) -> C2S.
+
+unacked(Feed, #{jid := JID} = C2S, {N, Time, #message{type = T} = Msg} = Item) when T /= error ->
+    case is_unacked(Msg) of
+        true -> report(Feed, unacked, JID, session(C2S), Msg), {N, Time, told(Msg)};
+        false -> Item
+    end;
+unacked(_Feed, _C2S, Item) -> Item.
 
 %% An offline replay which the client did not acknowledge is unacknowledged like any other.
 is_unacked(#message{meta = Meta} = Msg) ->
-    is_message(Msg#message{meta = maps:remove(from_offline, Meta)}).
+    is_message(Msg#message{meta = maps:without([from_offline, event_feed_told], Meta)}).
 
 self_presence({#presence{type = available, priority = P},
                #{jid := #jid{lserver = S} = JID} = C2S} = Acc) ->
@@ -494,7 +504,11 @@ answer(timeout, {Id, Component, Host, InnerId, Dest}) ->
 hand_back(Inner, Id, Component, Host) ->
     El = #xmlel{name = <<"publish">>, attrs = [{<<"xmlns">>, ?NS_FEED}],
                 children = [xmpp:encode(Inner, <<>>)]},
-    ejabberd_router:route(#iq{type = result, id = Id, from = Host, to = Component, sub_els = [El]}).
+    Outer = #iq{type = result, id = Id, from = Host, to = Component, sub_els = [El]},
+    case ejabberd_router:is_my_route(Component#jid.lserver) of
+        true -> ejabberd_router:route(Outer);
+        false -> ?RING:hold_answer(Host#jid.lserver, Outer)
+    end.
 
 %%% Enable and disable, in the envelope of XEP-0355
 

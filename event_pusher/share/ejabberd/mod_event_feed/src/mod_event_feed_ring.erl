@@ -7,7 +7,8 @@
 -module(mod_event_feed_ring).
 
 -export([start/2, stop/1, reload/2, host_removed/1, feed/1]).
--export([kinds/0, wants/2, bodies/1, first_copy/2, append/2, control/3]).
+-export([kinds/0, wants/2, bodies/1, first_copy/2, append/2, control/3,
+         hold_answer/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3]).
 
 -include("logger.hrl").
@@ -21,6 +22,8 @@
 -define(OVERHEAD, 120).
 %% How long the copies of one message may take to reach all sessions of the account.
 -define(COPIES_MS, 30000).
+%% How many answers to publishes are held while the component is away.
+-define(MAX_ANSWERS, 10000).
 
 %% Indexes of the counters which hooks and ring share.
 -define(QUEUED, 1).     % bytes on their way to this process
@@ -51,6 +54,7 @@
                 %% dead connection of the component lingers, the router would give it half of them.
                 connection = none :: none | {pid(), reference()},
                 window = 0 :: non_neg_integer(),
+                answers = [] :: list(),            % newest first
                 alone_since :: integer(),          % when the last consumer left
                 max_bytes :: pos_integer(),
                 max_age :: pos_integer(),          % milliseconds
@@ -91,6 +95,9 @@ append(#{proc := Proc, counters := C}, Entry) ->
 %% An element of ours that the component itself has sent to the host over this connection.
 control(Host, #xmlel{} = El, Connection) ->
     gen_server:cast(proc(Host), {control, El, Connection}).
+
+%% The answer to a publish, while the component is away: it goes to the next consumer.
+hold_answer(Host, IQ) -> gen_server:cast(proc(Host), {hold_answer, IQ}).
 
 %%% Life
 
@@ -158,6 +165,8 @@ handle_cast({control, #xmlel{name = Name} = El, Connection}, S) ->
                   <<"resume">> -> pump(resume(El, Connection, S));
                   _ -> S
               end};
+handle_cast({hold_answer, IQ}, #state{answers = Answers} = S) ->
+    {noreply, S#state{answers = lists:sublist([IQ | Answers], ?MAX_ANSWERS)}};
 handle_cast({reload, Opts}, S) ->
     {noreply, trim(configure(Opts, S))};
 handle_cast(_Msg, S) ->
@@ -297,7 +306,7 @@ connect(Pid, #state{connection = {_, Ref}} = S) ->
     erlang:demonitor(Ref, [flush]),
     connect(Pid, S#state{connection = none}).
 
-serve(El, S) ->
+serve(El, #state{connection = {Pid, _}} = S) ->
     S1 = note_refused(position(El, S)),
     S2 = narrow(requested_kinds(El), attr(<<"bodies">>, El) /= <<"no">>, S1),
     Lost = max(0, S2#state.first - S2#state.cursor),
@@ -307,7 +316,8 @@ serve(El, S) ->
                        {<<"next">>, integer_to_binary(S2#state.next)},
                        {<<"lost">>, integer_to_binary(Lost)},
                        {<<"server">>, <<"ejabberd ", (ejabberd_option:version())/binary>>}])]),
-    snapshot(S2).
+    [Pid ! {route, IQ} || IQ <- lists:reverse(S2#state.answers)],
+    snapshot(S2#state{answers = []}).
 
 %% Behind what the consumer has, when it has it from us; else from the oldest.
 position(El, #state{feed = Feed, epoch = Epoch, first = F, next = Next} = S) ->
