@@ -1,0 +1,1 @@
+"""A backend and a push plugin for event-pusher."""
