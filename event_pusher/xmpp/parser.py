@@ -25,6 +25,8 @@ _TOP_LEVEL: Final = (
     *(f"{{{names.COMPONENT}}}{name}" for name in ("message", "iq", "presence", "handshake")),
     *(f"{{{names.STREAMS}}}{name}" for name in ("error", "features", "stream")),
 )
+#: Read behind the header, as if the server had sent it.
+_FIRST: Final = f"<presence xmlns='{names.COMPONENT}'/>".encode()
 
 
 def _parser(events: Any, tags: tuple[str, ...] | None) -> Any:
@@ -62,7 +64,7 @@ class StreamParser:
         self._head = _parser(("start",), None)
         self._body = _parser(("end",), _TOP_LEVEL)
         self._budget = budget
-        self._filter = NameFilter(budget) if budget.spent else None
+        self._filter = NameFilter(budget, max_stanza_bytes) if budget.spent else None
 
     def feed(self, data: bytes) -> list[etree._Element]:
         """
@@ -81,7 +83,7 @@ class StreamParser:
             for start in range(0, len(data), self._slice):
                 self._take(data[start : start + self._slice], done)
         except etree.XMLSyntaxError as error:
-            raise BrokenStream(_not_well_formed(error), done) from None
+            raise BrokenStream(_not_well_formed(_last_entry(error)), done) from None
         except StreamError as error:
             raise BrokenStream(error, done) from None
         return done
@@ -91,35 +93,43 @@ class StreamParser:
         return self._root[-1] if self._root is not None and len(self._root) else None
 
     def _open(self, data: bytes) -> bytes:
-        """Wait for the stream's header, apart from the rest: only here a DOCTYPE could stand."""
-        self._opening += data
-        if len(self._opening) > self._cap:
-            raise self._too_large(len(self._opening))
-        self._head.feed(data)
-        for _, root in self._head.read_events():
-            if root.getroottree().docinfo.internalDTD is not None:
-                raise StreamError("restricted-xml", "the stream has a DOCTYPE")
-            if root.tag != _STREAM or root.nsmap.get(None) != names.COMPONENT:
-                raise StreamError("invalid-namespace", "this is not a component stream (XEP-0114)")
-            self.header = dict(root.attrib)
-            opening, self._opening = bytes(self._opening), bytearray()
-            self._head = None
-            return opening
-        return b""
+        """Wait for the stream's header, apart from the rest: only here a DOCTYPE could stand. Gives what follows."""
+        while data and self.header is None:
+            end = data.find(b">") + 1 or len(data)
+            piece, data = data[:end], data[end:]
+            self._opening += piece
+            if len(self._opening) > self._cap:
+                raise self._too_large(len(self._opening))
+            self._head.feed(piece)
+            for _, root in self._head.read_events():
+                self._begin(root)
+        return data
+
+    def _begin(self, root: etree._Element) -> None:
+        if root.getroottree().docinfo.internalDTD is not None:
+            raise StreamError("restricted-xml", "the stream has a DOCTYPE")
+        if root.tag != _STREAM or root.nsmap.get(None) != names.COMPONENT:
+            raise StreamError("invalid-namespace", "this is not a component stream (XEP-0114)")
+        self.header = {str(key): str(value) for key, value in root.attrib.items()}
+        self._head = None
+        # The one way to get hold of the root before a stanza is finished: a stanza of our own, finished at once.
+        self._body.feed(bytes(self._opening) + _FIRST)
+        self._opening.clear()
+        for _, element in self._body.read_events():
+            self._root = element.getparent()
+            self._root.remove(element)
 
     def _take(self, data: bytes, done: list[etree._Element]) -> None:
         self._pending += len(data)
-        self._body.feed(data)
         before = len(done)
-        for _, element in self._body.read_events():
-            parent = element.getparent()
-            if self._root is None:
-                self._root = element.getroottree().getroot()
-            if parent is self._root:
-                parent.remove(element)
-                done.append(element)
-            elif parent is None:
-                self.ended = True
+        try:
+            self._body.feed(data)
+        finally:  # what was finished before an error counts
+            self._collect(done)
+        # Undeclared entities and prefixes raise nothing: the one is left out in silence, the other stays as it is.
+        for entry in self._body.feed_error_log:
+            if entry.level != etree.ErrorLevels.WARNING:
+                raise _not_well_formed(entry)
         if len(done) > before:
             self._budget.observe(done, before, thorough=self._pending > _SLICE)
             self._pending = 0
@@ -127,8 +137,18 @@ class StreamParser:
                 raise StreamError("policy-violation", self._budget.why())
         elif self._pending > self._cap + self._slice:
             raise self._too_large(self._pending)
-        if self._root is not None and len(self._root) > 1:
+        if len(self._root) > 1:
             raise StreamError("unsupported-stanza-type", "an element that is no stanza")
+
+    def _collect(self, done: list[etree._Element]) -> None:
+        root = self._root
+        for _, element in self._body.read_events():
+            parent = element.getparent()
+            if parent is root:
+                parent.remove(element)
+                done.append(element)
+            elif parent is None:
+                self.ended = True
 
     def _too_large(self, size: int) -> StreamError:
         return StreamError("policy-violation", f"a stanza of more than {size - 1} bytes; the cap is {self._cap} bytes")
@@ -142,10 +162,12 @@ class BrokenStream(StreamError):  # noqa: N818 - what the stream is now
         self.stanzas = stanzas
 
 
-def _not_well_formed(error: etree.XMLSyntaxError) -> StreamError:
+def _not_well_formed(entry: Any) -> StreamError:
     """Tell what and where, without the text of libxml2: it quotes the bytes, and they may be private."""
+    what = entry.type_name.removeprefix("ERR_").removeprefix("NS_ERR_").lower().replace("_", " ")
+    return StreamError("not-well-formed", f"{what} at line {entry.line}, column {entry.column}")
+
+
+def _last_entry(error: etree.XMLSyntaxError) -> Any:
     log: Any = error.error_log  # the stubs do not know that it is a list
-    entries = list(log)
-    what = entries[-1].type_name.removeprefix("ERR_").lower().replace("_", " ") if entries else "syntax error"
-    line, column = error.position
-    return StreamError("not-well-formed", f"{what} at line {line}, column {column}")
+    return log[-1]
