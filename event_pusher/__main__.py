@@ -1,0 +1,5 @@
+"""``python -m event_pusher`` is ``event-pusher``."""
+
+from event_pusher.cli import main
+
+main()
