@@ -15,9 +15,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from event_pusher.errors import LeaseLost, StorageError
+from event_pusher.storage_errors import STORAGE_ERRORS, RowRefused, storage_error
+
+__all__ = ["BUSY_TIMEOUT", "RowRefused", "Writer", "open_engine", "read_url", "reader", "storage_error"]
 
 #: Seconds that a statement waits for another writer.
 BUSY_TIMEOUT = 5.0
@@ -29,13 +32,6 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
 }
-#: What a driver raises for a value that it cannot send; SQLAlchemy lets these through as they are.
-_VALUE_ERRORS = (UnicodeError, OverflowError)
-_STORAGE_ERRORS = (SQLAlchemyError, sqlite3.Error, *_VALUE_ERRORS)
-
-
-class RowRefused(StorageError):  # noqa: N818 - a happening, like its neighbours in `errors`
-    """The database is well, but a value cannot be stored: the others of the batch can. Nothing was changed."""
 
 
 def open_engine(url: str, folder: Path, *, busy_timeout: float = BUSY_TIMEOUT, create: bool = False) -> Engine:
@@ -72,12 +68,14 @@ def read_url(url: str, folder: Path) -> URL:
 
 def _sqlite(url: URL, busy_timeout: float, *, create: bool) -> Engine:
     path = Path(str(url.database))
-    if create and not path.exists():
-        try:
-            path.touch(mode=0o600, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot create the database {path}: {error.strerror}") from None
-    if not path.is_file():
+    try:
+        if create and not path.exists():
+            path.touch(mode=0o600)
+        found = path.is_file()
+    except OSError as error:
+        doing = "create" if create else "open"
+        raise StorageError(f"cannot {doing} the database {path}: {error.strerror}") from None
+    if not found:
         raise StorageError(f"there is no database {path}; {_CURE}")
     engine = create_engine(
         url, isolation_level="AUTOCOMMIT", hide_parameters=True, connect_args={"timeout": busy_timeout}
@@ -117,30 +115,8 @@ def reader(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.connect() as connection:
             yield connection
-    except _STORAGE_ERRORS as error:
+    except STORAGE_ERRORS as error:
         raise storage_error(error) from None
-
-
-def storage_error(error: Exception) -> StorageError:
-    """Say in one line what `error` of SQLAlchemy or a driver means; values (they may be private) stay out of it."""
-    if isinstance(error, StorageError):
-        return error
-    refused = isinstance(error, (DataError, IntegrityError, *_VALUE_ERRORS))
-    return (RowRefused if refused else StorageError)(f"the database failed: {_reason(error)}")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, _VALUE_ERRORS):
-        return f"it cannot store a value ({type(error).__name__})"
-    cause: Any = error.orig if isinstance(error, DBAPIError) else error
-    # PostgreSQL names values in the detail, never in the primary message of what we do.
-    text = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
-    line = text.strip().splitlines()[0] if text.strip() else type(cause).__name__
-    if "is locked" in line:
-        return f"{line} (another program writes to it)"
-    if "no such table" in line or "does not exist" in line:
-        return f"{line}; {_CURE}"
-    return line
 
 
 class Writer:
@@ -170,7 +146,7 @@ class Writer:
         if self._open is None:
             try:
                 self._open = self.engine.connect()
-            except _STORAGE_ERRORS as error:
+            except STORAGE_ERRORS as error:
                 raise storage_error(error) from None
         return self._open
 
@@ -192,7 +168,7 @@ class Writer:
         """Lend the connection for statements that only read, in or outside a transaction."""
         try:
             yield self.connection
-        except _STORAGE_ERRORS as error:
+        except STORAGE_ERRORS as error:
             raise storage_error(error) from None
 
     @contextmanager
@@ -205,16 +181,15 @@ class Writer:
         """
         if self._in_transaction:
             raise RuntimeError("a transaction is running already; use `savepoint`")
-        connection = self.connection
+        connection = self._begun()
         self._in_transaction, self._doom = True, None
         try:
-            connection.exec_driver_sql(self._begin)
             self._check_fence(connection)
             yield connection
             self._commit(connection)
         except BaseException as error:
             self._roll_back(connection)
-            if isinstance(error, _STORAGE_ERRORS):
+            if isinstance(error, STORAGE_ERRORS):
                 raise storage_error(error) from None
             raise
         finally:
@@ -235,7 +210,7 @@ class Writer:
         try:
             yield
         except BaseException as error:
-            told = storage_error(error) if isinstance(error, _STORAGE_ERRORS) else None
+            told = storage_error(error) if isinstance(error, STORAGE_ERRORS) else None
             self._back_to_savepoint(connection, told or StorageError("the savepoint is gone"))
             if told is not None:
                 raise told from None
@@ -246,6 +221,21 @@ class Writer:
         """Let go of the connection; called twice is fine."""
         if self._open is not None:
             self._drop()
+
+    def _begun(self) -> Connection:
+        """Begin; a connection that broke while it was idle (the server restarted) is replaced once, unnoticed."""
+        connection = self.connection
+        try:
+            connection.exec_driver_sql(self._begin)
+        except STORAGE_ERRORS as error:
+            if not connection.invalidated:
+                raise storage_error(error) from None
+            connection = self.connection
+            try:
+                connection.exec_driver_sql(self._begin)
+            except SQLAlchemyError as again:
+                raise storage_error(again) from None
+        return connection
 
     def _check_fence(self, connection: Connection) -> None:
         # Sound at the beginning: the lock (SQLite's file, PostgreSQL's row) keeps a takeover out until the commit.
@@ -277,10 +267,10 @@ class Writer:
         try:
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT event_pusher")
             connection.exec_driver_sql("RELEASE SAVEPOINT event_pusher")
-        except _STORAGE_ERRORS:
+        except STORAGE_ERRORS:
             # Gone altogether. What still follows must not commit by itself: it goes into a transaction that will not.
             self._doom = error
-            with suppress(*_STORAGE_ERRORS):
+            with suppress(*STORAGE_ERRORS):
                 connection.exec_driver_sql("BEGIN")
 
     def _drop(self) -> None:

@@ -90,6 +90,11 @@ class TestWriterUnderPostgresql(WriterSuite):
             _cut(engine, writer)
             with pytest.raises(StorageError):
                 store.counts()
+            assert store.counts() == {}
+
+    def test_a_connection_that_broke_while_it_was_idle_costs_no_commit(self, engine: Engine) -> None:
+        with writing(engine) as writer:
+            _cut(engine, writer)
             assert insert(writer, 1)
 
     def test_a_server_that_was_away_is_found_again(self, postgresql: PostgreSql, engine: Engine) -> None:

@@ -120,6 +120,14 @@ class TestUrls:
         with pytest.raises(StorageError, match=r"cannot create the database .*missing/data\.db: No such file"):
             migrate.upgrade("sqlite:///missing/data.db", tmp_path)
 
+    def test_a_folder_that_we_may_not_enter_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(_path: Path) -> bool:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "is_file", refuse)
+        with pytest.raises(StorageError, match=r"cannot open the database .*data\.db: Permission denied"):
+            open_engine("sqlite:///data.db", tmp_path)
+
     def test_a_file_that_is_no_database_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "data.db").write_text("certainly not a database\n" * 100)
         engine = open_engine("sqlite:///data.db", tmp_path)
