@@ -111,7 +111,8 @@ class Registry:
             point = self._single(group, name)
             base = self._base(group)
             loaded = self._import(point)
-            _check(point, loaded, base)
+            if base is not None:
+                _check(point, loaded, base)
             self._classes[group, name] = loaded
         return self._classes[group, name]
 
@@ -129,12 +130,15 @@ class Registry:
         hint = did_you_mean(name, names) or "install the package that brings it"
         return f'no {_kind(group)} "{name}" is installed (there are: {", ".join(names) or "none"}); {hint}'
 
-    def _base(self, group: str) -> type:
+    def _base(self, group: str) -> type | None:
+        """What the classes of `group` inherit; None for a group that does not hold classes of ours."""
         fixed: dict[str, type] = {BACKENDS: Backend, SOURCES: Source, EVENT_PLUGINS: EventPlugin}
         if group in fixed:
             return fixed[group]
+        if not group.startswith(PLUGINS):
+            return None
         kind = group.removeprefix(PLUGINS)
-        base = self.backend(kind).Plugin if group.startswith(PLUGINS) else object
+        base = self.backend(kind).Plugin
         if base is None:
             raise PluginError(f'the backend "{kind}" takes no plugins; take them out of its section')
         return base
@@ -245,7 +249,7 @@ def _check(point: EntryPoint, loaded: Any, base: type) -> None:
         raise PluginError(f"{_what(point)} has neither publish nor publish_many; its author must write one")
     wanted = BackendSettings if issubclass(loaded, Backend) else Section
     settings = getattr(loaded, "Settings", None)
-    if base is not object and not (inspect.isclass(settings) and issubclass(settings, wanted)):
+    if not (inspect.isclass(settings) and issubclass(settings, wanted)):
         raise PluginError(f"{_what(point)}: its Settings must be a subclass of event_pusher.abc.{wanted.__name__}")
 
 

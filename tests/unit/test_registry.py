@@ -267,6 +267,14 @@ def test_the_listing_shows_what_is_installed_enabled_broken_and_absent(install: 
     assert "stranger_idle" not in sys.modules
 
 
+def test_a_group_that_holds_no_classes_is_listed_too(install: Install) -> None:
+    install("stranger", [("event_pusher.migrations", "stranger", "stranger_good")], modules={"stranger_good": GOOD})
+
+    rows = Registry().listing({"event_pusher.migrations": {"stranger"}})
+
+    assert [(row.state, row.why) for row in rows if row.name == "stranger"] == [("enabled", "")]
+
+
 def test_the_listing_shows_doubled_names_even_when_they_are_not_in_use(install: Install) -> None:
     install("stranger-one", [(BACKENDS, "twice", "stranger_a:A")])
     install("stranger-two", [(BACKENDS, "twice", "stranger_b:B")])
