@@ -1,17 +1,18 @@
 """The XMPP servers with our module, as the tests of the feed want them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from feed import Feed, carries
 from prosody_server import Prosody
-from servers import Server
+from servers import Ejabberd, Server
 from wire import STANZAS, Client, Component, Predicate, Stream, new_id
 
 Options = Mapping[str, str | int | bool | list[str]]
 
-SERVERS = ("prosody",)
+SERVERS = ("prosody", "ejabberd")
 FAILED_HOOK = "A hook failed"  # what the module logs in place of an exception
 
 
@@ -32,7 +33,14 @@ def prosody(directory: Path, options: Options) -> Server:
     return Prosody(directory, "\n".join(f"  {line}" for line in lines))
 
 
-FACTORIES = {"prosody": prosody}
+def ejabberd(directory: Path, options: Options) -> Server:
+    """ejabberd, not started, with these options of the module."""
+    given = {"component": f"push.{Ejabberd.domain}", **options}
+    lines = [f"    {name}: {json.dumps(value)}" for name, value in given.items()]
+    return Ejabberd(directory, "\n".join(["modules:", "  mod_event_feed:", *lines]))
+
+
+FACTORIES = {"prosody": prosody, "ejabberd": ejabberd}
 
 
 class Site:

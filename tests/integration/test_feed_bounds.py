@@ -6,9 +6,9 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pytest
-from feed import Feed, carries, child, is_event
-from feed_servers import Site, catch_up, roundtrip, running
-from wire import Client, local
+from feed import Feed, carries, child
+from feed_servers import Site, roundtrip, running
+from wire import Client
 
 pytestmark = pytest.mark.servers
 
@@ -49,45 +49,47 @@ def test_a_full_ring_drops_the_oldest_and_tells_which(small: Site) -> None:
     again = small.feed(resume=False)
     answer = again.resume(snapshot=False, **position)
     # Then it is told exactly what is gone, and gets the rest
-    first = int(answer.get("first", ""))
-    gap = again.expect("lost")
-    assert (gap.get("feed"), gap.get("epoch")) == (again.feed, again.epoch)
-    assert (gap.get("from"), gap.get("to")) == (str(n + 1), str(first - 1))
-    assert int(answer.get("lost", "")) == first - 1 - n > 0
-    begin = int(again.expect("snapshot-begin").get("n", ""))
-    entries = [child(stanza, "event") for stanza in again.component.waiting(is_event())]
-    assert [int(e.get("n", "")) for e in entries if e is not None][: begin - first] == list(range(first, begin))
-    again.of(carries(messages[-1], "received"))
+    covered, gaps = told_until(again, messages[-1])
+    assert gaps[0] == n + 1
+    assert int(answer.get("lost", "")) == int(answer.get("first", "")) - 1 - n > 0
+    assert covered == list(range(n + 1, covered[-1] + 1))
+
+
+def told_until(feed: Feed, last: str) -> tuple[list[int], list[int]]:
+    """The numbers that were told until the message ``last`` was, and those of them that are lost."""
+    told: list[int] = []
+    lost: list[int] = []
+    while True:
+        message = feed.component.expect(is_numbered)
+        entry = message[0]
+        if entry.get("n"):
+            told.append(int(entry.get("n", "")))
+            feed.ack(told[-1])
+        else:
+            assert (entry.get("feed"), entry.get("epoch")) == (feed.feed, feed.epoch)
+            gap = range(int(entry.get("from", "")), int(entry.get("to", "")) + 1)
+            told += gap
+            lost += gap
+        if carries(last, "received")(message):
+            return told, lost
 
 
 def test_a_ring_that_overflows_without_credit_tells_it_when_there_is_credit(small: Site) -> None:
     # Given a consumer without credit: one entry is on the wire
     sender = small.client(small.account())
     feed = small.feed(resume=False)
-    feed.resume(snapshot=False)
-    catch_up(feed)
     feed.resume(snapshot=False, window="1")
-    n = int(feed.component.expect(is_numbered)[0].get("n", ""))
+    n = int(feed.component.expect(lambda stanza: is_numbered(stanza) and "n" in stanza[0].attrib)[0].get("n", ""))
+    feed.component.clear()
     # When the ring overflows, and the consumer acknowledges
     messages = flood(small, sender)
     roundtrip(feed.component, small.domain)
     assert not feed.component.waiting(lambda stanza: child(stanza, "lost") is not None)
     feed.ack(n)
-    # Then it is told the gap once, and gets what follows as it acknowledges
-    gap = feed.component.expect(is_numbered)[0]
-    assert (local(gap), gap.get("from")) == ("lost", str(n + 1))
-    drain(feed, int(gap.get("to", "")) + 1, messages[-1])
-
-
-def drain(feed: Feed, n: int, last: str) -> None:
-    """Acknowledge one by one, from entry ``n`` until the message ``last`` is there, without a hole."""
-    while True:
-        message = feed.component.expect(is_numbered)
-        if carries(last, "received")(message):
-            return
-        assert int(message[0].get("n", message[0].get("from", ""))) == n
-        n = int(message[0].get("n", message[0].get("to", ""))) + 1
-        feed.ack(n - 1)
+    # Then it is told the gap, and gets what follows as it acknowledges, without a hole
+    covered, gaps = told_until(feed, messages[-1])
+    assert covered[0] == gaps[0] == n + 1
+    assert covered == list(range(n + 1, covered[-1] + 1))
 
 
 def is_numbered(stanza: Element) -> bool:

@@ -164,7 +164,7 @@ def test_an_answer_from_somebody_else_is_not_believed(site: Site) -> None:
 def test_an_answer_survives_our_reconnect(site: Site, answered: str) -> None:
     # Given an open publish of a connection that goes
     push, app = site.component("push"), site.component("app")
-    request = send(push, site, inner_iq(app.jid))
+    identifier = send(push, site, inner_iq(app.jid))
     asked = app.expect(is_request)
     push.close()
     # When the app server answers, and the component comes back
@@ -176,7 +176,7 @@ def test_an_answer_survives_our_reconnect(site: Site, answered: str) -> None:
     if answered == "afterwards":
         answer(app, asked)
     # Then the answer is on the new connection
-    assert inner_of(again.component.expect(has_id(request))).get("id") == "i1"
+    assert inner_of(again.component.expect(has_id(identifier))).get("id") == "i1"
 
 
 @pytest.mark.parametrize("content", [inner_iq("app.example"), ""], ids=["well-formed", "malformed"])
