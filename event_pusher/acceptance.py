@@ -8,7 +8,7 @@ decided by what they stored. A batch whose commit fails is kept as it is and com
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from event_pusher.abc import Acc, ChatEvent, Clock, Event
 from event_pusher.counters import Counters
 from event_pusher.dispatcher import Decided, Dispatcher
+from event_pusher.database import RowRefused
 from event_pusher.errors import StorageError
 from event_pusher.idempotency import Seen, comes_again, delivery_key, may_be_copy, message_key
 from event_pusher.intake import (
@@ -60,6 +61,8 @@ class Batch:
     positions: list[tuple[str, str, Position]] = field(default_factory=list)
     replies: list[tuple[Reply, Refusal | None]] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
+    #: The database refused a value: the rows are written one by one, and the one at fault is left out.
+    suspect: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.events or self.rows or self.writes or self.positions)
@@ -121,7 +124,12 @@ class Acceptance:
     def decide(self, batch: Batch) -> None:
         """Turn the events of `batch` into rows. Raises `StorageError`, and leaves `batch` as it was."""
         if batch.events:
-            decisions = self._dispatcher.push_events(batch.events)
+            try:
+                decisions = self._dispatcher.push_events(batch.events)
+            except StorageError:
+                for acc, _ in batch.events:
+                    acc.published.clear()  # nothing came of it: the next time is the first
+                raise
             batch.events = []
             self._decide(batch, decisions)
         if batch.rows or batch.writes or self._positions.commit_due(self._clock.monotonic()):
@@ -130,7 +138,10 @@ class Acceptance:
     def write(self, batch: Batch, now: float) -> int:
         """Write `batch` inside the core's transaction; returns how many rows were discarded. Raises `StorageError`."""
         self._number(batch.rows)
-        self._store.insert(batch.rows)
+        if batch.suspect:
+            self._insert_one_by_one(batch)
+        else:
+            self._store.insert(batch.rows)
         self._store.remember(batch.keys, batch.keys_expire_at)
         batch.replies, batch.gone = [], []
         for write in batch.writes:
@@ -142,11 +153,11 @@ class Acceptance:
         """The transaction was committed: answer, and remember what was decided."""
         self._positions.committed(batch.positions)
         for reply, refusal in batch.replies:
-            reply(refusal)
+            _answer(reply, refusal)
         for acc, event, backend in batch.decided:
             self._dispatcher.record(acc, event, backend, "accepted")
-        for row in batch.rows:
-            self._counters["accepted", row.backend] += 1
+        for backend, number in Counter(row.backend for row in batch.rows).items():
+            self._counters.add("accepted", backend, number)
 
     def forget_expired(self, now: float) -> None:
         """Drop the dedupe keys whose window is over, inside the core's transaction."""
@@ -157,12 +168,12 @@ class Acceptance:
         """The transaction failed: whoever waits for an answer gets one, the rest of the batch is kept."""
         for write in batch.writes:
             if not isinstance(write, Removed):
-                write.reply(_STORAGE_TROUBLE)
+                _answer(write.reply, _STORAGE_TROUBLE)
         batch.writes = [write for write in batch.writes if isinstance(write, Removed)]
         waiting = [item for item in self._items if isinstance(item, (Enable, Disable))]
         for item in waiting:
             self._items.remove(item)
-            item.reply(_STORAGE_TROUBLE)
+            _answer(item.reply, _STORAGE_TROUBLE)
 
     def _take(self, item: Item, batch: Batch, monotonic: float) -> None:
         match item:
@@ -247,6 +258,22 @@ class Acceptance:
             row.id = self._next_id
             self._next_id += 1
 
+    def _insert_one_by_one(self, batch: Batch) -> None:
+        self._store.reserve_ids(0)  # not inside a savepoint, which may be undone: ids that were given stay given
+        kept: list[Row] = []
+        for row in batch.rows:
+            try:
+                with self._savepoint():
+                    self._store.insert([row])
+            except RowRefused as error:
+                self._counters.add("rows_refused", row.backend)
+                log.error(
+                    "a delivery of backend %s (%s) cannot be stored and is dropped: %s", row.backend, row.trace, error
+                )  # noqa: TRY400 - the line says it all
+            else:
+                kept.append(row)
+        batch.rows = kept
+
     def _write_registration(self, write: Enable | Disable | Removed, batch: Batch, now: float) -> None:
         try:
             with self._savepoint():
@@ -272,3 +299,10 @@ class Acceptance:
                     batch.gone += self._registrations.remove_user(write.user)
                 else:
                     batch.gone += self._registrations.remove_host(write.host)
+
+
+def _answer(reply: Reply, refusal: Refusal | None) -> None:
+    try:
+        reply(refusal)
+    except Exception:
+        log.exception("an answer to <enable/> or <disable/> could not be given")

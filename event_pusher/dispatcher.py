@@ -56,6 +56,9 @@ REASONS: Mapping[str, str] = {
 }
 
 
+_COUNTER = {reason: f"decisions_{reason}" for reason in REASONS}
+
+
 @dataclass(slots=True)
 class Decided:
     """What one backend makes of one event."""
@@ -92,7 +95,7 @@ class Dispatcher:
     def record(self, acc: Acc, event: Event, backend: str, reason: str) -> None:
         """Remember a decision."""
         self.decisions.append(Decision(acc.received_at, str(event.user), event.kind, backend, reason, acc.id))
-        self._counters[f"decisions_{reason}", backend] += 1
+        self._counters[_COUNTER[reason], backend] += 1
 
     def _let_through(self, acc: Acc, event: Event) -> bool:
         for name, plugin in self._plugins:
@@ -112,6 +115,8 @@ class Dispatcher:
             answers = backend.push_events(batch)
             if len(answers) != len(batch):
                 raise ValueError("push_events must answer each event once")  # noqa: TRY301 - one way out for both faults
+            if (trouble := next((one for one in answers if isinstance(one, StorageError)), None)) is not None:
+                raise trouble  # noqa: TRY301 - the same as from push_events itself
         except StorageError:
             raise  # nothing was decided: the core asks again when the database is back
         except Exception as error:  # noqa: BLE001 - the whole batch failed: count and log it for every event
@@ -122,13 +127,14 @@ class Dispatcher:
             self._counters.add("decide_slow", name)
         decided = []
         for (acc, event), answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Exception) or not all(_is_sound(one) for one in answer):
+            if not isinstance(answer, (list, tuple)) or not all(_is_sound(one) for one in answer):
                 self._failed("backend", name, answer)
                 self.record(acc, event, name, "error")
             elif answer:
                 decided.append(Decided(name, acc, event, answer))
             else:
-                self.record(acc, event, name, acc.skipped or "nothing")
+                reason = acc.skipped or "nothing"
+                self.record(acc, event, name, reason if reason in REASONS else "nothing")
         return decided
 
     def _failed(self, what: str, name: str, answer: object) -> None:
@@ -136,7 +142,7 @@ class Dispatcher:
         if isinstance(answer, Exception):
             log.error("%s %s failed on an event", what, name, exc_info=_without_text(answer))
         else:
-            log.error("%s %s made a delivery that is not one (recipient, target: str, payload: bytes)", what, name)
+            log.error("%s %s made a delivery that is not one (see event_pusher.abc.Delivery)", what, name)
 
 
 def _without_text(error: Exception) -> tuple[type[BaseException], BaseException, Any]:
@@ -146,8 +152,17 @@ def _without_text(error: Exception) -> tuple[type[BaseException], BaseException,
 
 
 def _is_sound(delivery: object) -> bool:
-    return isinstance(delivery, Delivery) and (
-        type(delivery.payload),
-        type(delivery.recipient),
-        type(delivery.target),
-    ) == (bytes, str, str)
+    """Whether every field is what it should be: what is not would fail later, where it would stop everybody."""
+    if not isinstance(delivery, Delivery):
+        return False
+    one = delivery
+    return (
+        type(one.payload) is bytes
+        and type(one.recipient) is str
+        and type(one.target) is str
+        and type(one.format) is int
+        and (one.lane is None or type(one.lane) is str)
+        and (one.registration is None or type(one.registration) is int)
+        and (one.collapse_key is None or type(one.collapse_key) is str)
+        and (one.ttl is None or type(one.ttl) in (int, float))
+    )

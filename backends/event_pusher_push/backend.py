@@ -25,7 +25,6 @@ from event_pusher.abc import (
     Registration,
     Report,
     UnackedMessageEvent,
-    UserStatusEvent,
 )
 from event_pusher_push.settings import PushSettings
 from event_pusher_push.wire import outcome_of_answer, render, reveal, with_item_id
@@ -117,7 +116,7 @@ class _Policy:
         acc.notification = None
         user = str(event.user)
         against = self._against(event, user)
-        if against is not None or isinstance(event, UserStatusEvent):
+        if against is not None or not isinstance(event, (ChatEvent, UnackedMessageEvent)):
             acc.skip(against or "kind")
             return None
         acc.notification = self._first.prepare_notification(acc, event)

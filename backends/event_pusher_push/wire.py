@@ -22,12 +22,15 @@ MARKER = "New message"
 _COUNTS = frozenset({"message-count", "pending-subscription-count"})
 #: What XML 1.0 section 2.2 does not allow, even escaped.
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: What an XML parser turns into a blank or a line feed, unless it is a reference.
+_BLANKS = {ord("\t"): "&#9;", ord("\n"): "&#10;", ord("\r"): "&#13;"}
+_SPECIAL = re.compile(f"[&<>']|{_ILLEGAL.pattern}")
 _ITEM = b"<item>"
 
 
 def render(registration: Registration, notification: Notification) -> bytes:
     """Write ``<pubsub/>`` with the publish and, if the registration has some, its publish-options."""
-    summary = "".join(_field(name, value) for name, value in notification.fields)
+    summary = "".join([f"{_field_head(name)}{_escape(value)}</value></field>" for name, value in notification.fields])
     form = f"{_SUMMARY_HEAD}{summary}</x>" if summary else ""
     return (
         f"{_publish_head(registration.node)}{form}".encode()
@@ -38,7 +41,7 @@ def render(registration: Registration, notification: Notification) -> bytes:
 
 def with_item_id(payload: bytes, key: str) -> bytes:
     """Name the item of a rendered publish, so that a service can tell a repetition."""
-    return payload.replace(_ITEM, b"<item id='%b'>" % key.encode(), 1)
+    return payload.replace(_ITEM, b"<item id='%b'>" % _escape(key).encode(), 1)
 
 
 def reveal(notification: Notification, content: str) -> Notification:
@@ -84,9 +87,11 @@ def outcome_of_answer(answer: IqAnswer) -> Outcome:
 
 
 def _escape(text: str) -> str:
-    if not text.isprintable():
+    plain = text.isprintable()
+    if not plain:
         text = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("'", "&apos;")
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("'", "&apos;")
+    return text if plain else text.translate(_BLANKS)
 
 
 def _field(name: str, value: str) -> str:
@@ -114,5 +119,5 @@ def _options(options: PublishOptions) -> str:
     return (
         "<publish-options><x xmlns='jabber:x:data' type='submit'>"
         "<field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>"
-        f"{''.join(_field(name, value) for name, value in options)}</x></publish-options>"
+        f"{''.join(f"{_field_head(name)}{_escape(value)}</value></field>" for name, value in options)}</x></publish-options>"
     )
