@@ -1,5 +1,6 @@
 """What is Prosody's own: modules that ours refuses to live beside, mod_smacks' timers, mod_mam, carbons."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,39 @@ def test_a_carbon_is_not_an_event_of_its_own(quick: Site) -> None:
     laptop.expect(lambda stanza: stanza.find("{urn:xmpp:carbons:2}received") is not None)
     # Then there is no second event
     assert_none(feed, alice, is_event("received", user=phone.bare))
+
+
+def test_a_reload_of_the_module_goes_on_where_it_was(tmp_path: Path) -> None:
+    # Given a consumer that has not acknowledged an event, and a session
+    server = Prosody(tmp_path, MODULE.replace('"event_feed"', '"event_feed", "admin_shell"'))
+    with serving(server) as site:
+        feed, alice = site.feed(), site.client(site.account())
+        first = feed.of(carries(alice.message(alice.bare, "1"), "received"))
+        # When the module is reloaded
+        config = str(tmp_path / "prosody.cfg.lua")
+        shell = [
+            "lua5.4",
+            "/usr/bin/prosodyctl",
+            "--config",
+            config,
+            "shell",
+            "module",
+            "reload",
+            "event_feed",
+            "pr.test",
+        ]
+        done = subprocess.run(shell, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        # Then the consumer is served as before, under the same epoch
+        second = feed.of(carries(alice.message(alice.bare, "2"), "received"))
+        assert second.get("epoch") == first.get("epoch")
+        assert int(second.get("n", "")) > int(first.get("n", ""))
+        assert "Reloaded" in server.log() or "reload" in done.stdout.lower()
+        # And an acknowledgement of what came before counts
+        feed.ack(first.get("n", ""))
+        roundtrip(feed.component, site.domain)
+        again = Feed(feed.component, feed.host)
+        assert int(again.resume(snapshot=False).get("first", "")) == int(first.get("n", "")) + 1
 
 
 def test_a_bounced_message_of_ours_is_not_an_ack(quick: Site) -> None:

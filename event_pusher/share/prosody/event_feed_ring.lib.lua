@@ -7,10 +7,9 @@ local ring_methods = {};
 local ring_mt = { __index = ring_methods };
 
 -- bytes, age: the bound; now: a clock in seconds; lost(from, to): the string that tells a gap; snapshot(): adds the
--- snapshot's entries, called when a consumer has got all that was there at its resume
-local function new(options)
-	return setmetatable({
-		limit = options.bytes, age = options.age, now = options.now, lost = options.lost, snapshot = options.snapshot,
+-- snapshot's entries, called when a consumer has got all that was there at its resume. old: a ring to go on with.
+local function new(options, old)
+	local ring = setmetatable(old or {
 		items = {}, at = {}, bytes = 0,
 		first = 1;                    -- the oldest entry that is still here
 		next = 1;                     -- the number that the next entry gets
@@ -18,6 +17,9 @@ local function new(options)
 		consumer = nil;               -- the newest one: { id, session, window, sent, acked, flight, gaps, mark }
 		alone_since = options.now();  -- when the consumer went; nil while one is there
 	}, ring_mt);
+	ring.limit, ring.age, ring.now = options.bytes, options.age, options.now;
+	ring.lost, ring.snapshot = options.lost, options.snapshot;
+	return ring;
 end
 
 local function drop(self)

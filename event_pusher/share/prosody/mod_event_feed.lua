@@ -81,7 +81,9 @@ end
 
 -- The feed ----------------------------------------------------------------------------------------------------------
 
-local epoch = id.medium();
+local saved = module.saved_state;  -- a reload goes on with what it finds; any other start is another epoch
+if not saved or saved.component ~= component then saved = { component = component, epoch = id.medium(), held = {} }; end
+local epoch = saved.epoch;
 local bodies, wanted = keep_bodies, allowed;  -- what the options allow, narrowed by the newest resume
 local names = " feed='" .. xml_escape(host) .. "' epoch='" .. epoch .. "'";
 local addresses = "from='" .. xml_escape(host) .. "' to='" .. xml_escape(component) .. "'";
@@ -97,11 +99,11 @@ local function stamp()
 	return format("%s.%06dZ", second_text, floor((t - s) * 1000000));
 end
 
-local sessions_seen = 0;
+local load_id, sessions_seen = id.short(), 0;
 local function session_id(session)
 	if not session.event_feed_id then
 		sessions_seen = sessions_seen + 1;
-		session.event_feed_id = epoch .. "-" .. sessions_seen;
+		session.event_feed_id = load_id .. "-" .. sessions_seen;
 	end
 	return session.event_feed_id;
 end
@@ -160,7 +162,7 @@ local function snapshot()
 		"'/></message>");
 end
 
-ring = module:require "event_feed_ring".new {
+ring = module:require "event_feed_ring".new({
 	bytes = module:get_option_number("event_feed_ring_bytes", 32 * 1024 * 1024);
 	age = module:get_option_number("event_feed_ring_age", 86400);
 	now = now;
@@ -169,12 +171,12 @@ ring = module:require "event_feed_ring".new {
 		module:log("warn", "The ring was full or too old: events %d to %d are lost", from, to);
 		return envelope:format("<lost xmlns='" .. NS .. "'" .. names .. " from='" .. from .. "' to='" .. to .. "'/>");
 	end;
-};
+}, saved.ring);
+saved.ring = ring;
 
 -- What the component asks for ---------------------------------------------------------------------------------------
 
-local link;       -- the component's newest connection
-local held = {};  -- answers that came while it was away
+local link;  -- the component's newest connection
 
 local function connected()
 	if not link or link.destroyed then
@@ -186,9 +188,9 @@ local function connected()
 end
 
 local function flush()
-	if held[1] and connected() then
-		local answers = held;
-		held = {};
+	if saved.held[1] and connected() then
+		local answers = saved.held;
+		saved.held = {};
 		for _, answer in ipairs(answers) do link.send(answer); end
 	end
 end
@@ -197,6 +199,7 @@ local function say(text)
 	if connected() then
 		link.send(text);
 	else
+		local held = saved.held;  -- for its next connection
 		if #held >= MAX_HELD then table.remove(held, 1); end
 		held[#held+1] = text;
 	end
@@ -214,6 +217,16 @@ local function whole(text)
 	return text and text:match("^%d+$") and tonumber(text);
 end
 
+local function narrow(a)
+	saved.asked = { kinds = a.kinds, bodies = a.bodies };
+	bodies, wanted = keep_bodies and a.bodies ~= "no", allowed;
+	if a.kinds and a.kinds:find("%S") then
+		wanted = set.new();
+		for kind in a.kinds:gmatch("%S+") do if allowed:contains(kind) then wanted:add(kind); end end
+	end
+end
+if saved.asked then narrow(saved.asked); end
+
 local function resume(origin, a)
 	local consumer, window = a.consumer, whole(a.window or WINDOW);
 	if a.version ~= VERSION then
@@ -223,12 +236,7 @@ local function resume(origin, a)
 		module:log("warn", "Ignoring a <resume/> without a consumer or with a bad window");
 		return;
 	end
-	bodies = keep_bodies and a.bodies ~= "no";
-	wanted = allowed;
-	if a.kinds and a.kinds:find("%S") then
-		wanted = set.new();
-		for kind in a.kinds:gmatch("%S+") do if allowed:contains(kind) then wanted:add(kind); end end
-	end
+	narrow(a);
 	local known = a.feed == host and a.epoch == epoch;
 	local first, next_n, lost = ring:resume(origin, consumer, window, known and whole(a.n) or nil);
 	origin.send(envelope:format("<feed xmlns='" .. NS .. "' version='" .. VERSION .. "'" .. names .. " first='" .. first
@@ -542,6 +550,8 @@ hook("module-loaded", function (event)
 		module:log("error", "mod_cloud_notify was loaded beside mod_event_feed and answers the same <enable/>: unload one of them");
 	end
 end);
+
+function module.save() return saved; end
 
 function module.unload()  -- nobody waits for ever
 	for iq_id in pairs(open) do answered(iq_id, nil); end
