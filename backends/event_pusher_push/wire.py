@@ -1,6 +1,7 @@
 """What is sent: the publish of XEP-0357 section 7 as bytes, and what an answer to it means."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from event_pusher.abc import (
@@ -30,7 +31,7 @@ _ITEM = b"<item>"
 
 def render(registration: Registration, notification: Notification) -> bytes:
     """Write ``<pubsub/>`` with the publish and, if the registration has some, its publish-options."""
-    summary = "".join([f"{_field_head(name)}{_escape(value)}</value></field>" for name, value in notification.fields])
+    summary = _fields(notification.fields)
     form = f"{_SUMMARY_HEAD}{summary}</x>" if summary else ""
     return (
         f"{_publish_head(registration.node)}{form}".encode()
@@ -87,15 +88,19 @@ def outcome_of_answer(answer: IqAnswer) -> Outcome:
 
 
 def _escape(text: str) -> str:
-    plain = text.isprintable()
-    if not plain:
-        text = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("'", "&apos;")
-    return text if plain else text.translate(_BLANKS)
+    if _SPECIAL.search(text) is None:
+        return text
+    text = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("'", "&apos;")
 
 
-def _field(name: str, value: str) -> str:
-    return f"<field var='{_escape(name)}'><value>{_escape(value)}</value></field>"
+def _fields(fields: Sequence[tuple[str, str]]) -> str:
+    return "".join([f"{_field_head(name)}{_escape(value)}</value></field>" for name, value in fields])
+
+
+@lru_cache(maxsize=1024)
+def _field_head(name: str) -> str:
+    return f"<field var='{_escape(name)}'><value>"
 
 
 _SUMMARY_HEAD = (
@@ -119,5 +124,5 @@ def _options(options: PublishOptions) -> str:
     return (
         "<publish-options><x xmlns='jabber:x:data' type='submit'>"
         "<field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>"
-        f"{''.join(f"{_field_head(name)}{_escape(value)}</value></field>" for name, value in options)}</x></publish-options>"
+        f"{_fields(options)}</x></publish-options>"
     )
