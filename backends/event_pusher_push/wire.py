@@ -25,7 +25,7 @@ _COUNTS = frozenset({"message-count", "pending-subscription-count"})
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: What an XML parser turns into a blank or a line feed, unless it is a reference.
 _BLANKS = {ord("\t"): "&#9;", ord("\n"): "&#10;", ord("\r"): "&#13;"}
-_SPECIAL = re.compile(f"[&<>']|{_ILLEGAL.pattern}")
+_SPECIAL = re.compile(f"[&<>'\r]|{_ILLEGAL.pattern}")
 _ITEM = b"<item>"
 
 
@@ -91,7 +91,13 @@ def _escape(text: str) -> str:
     if _SPECIAL.search(text) is None:
         return text
     text = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("'", "&apos;")
+    return (
+        text.replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace("'", "&apos;")
+        .replace("\r", "&#13;")
+    )
 
 
 def _fields(fields: Sequence[tuple[str, str]]) -> str:
@@ -100,7 +106,12 @@ def _fields(fields: Sequence[tuple[str, str]]) -> str:
 
 @lru_cache(maxsize=1024)
 def _field_head(name: str) -> str:
-    return f"<field var='{_escape(name)}'><value>"
+    return f"<field var='{_attribute(name)}'><value>"
+
+
+def _attribute(text: str) -> str:
+    """A parser turns blanks of other kinds in an attribute into spaces (XML 1.0 section 3.3.3)."""
+    return _escape(text).replace("\n", "&#10;").replace("\t", "&#9;")
 
 
 _SUMMARY_HEAD = (
@@ -112,7 +123,7 @@ _SUMMARY_HEAD = (
 @lru_cache(maxsize=8192)
 def _publish_head(node: str) -> str:
     return (
-        f"<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{_escape(node)}'><item>"
+        f"<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{_attribute(node)}'><item>"
         "<notification xmlns='urn:xmpp:push:0'>"
     )
 
