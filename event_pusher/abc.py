@@ -14,6 +14,7 @@ Report                 any thread, any time       it never does          it neve
 Backend.ready          the core thread            no                     no
 Backend.health         the admin's thread         no                     no
 Backend.forget         the core thread            no                     logged
+Backend.test_delivery  the core thread            no                     anything: whoever asked is told
 Backend.close          the main thread, twice     `timeout` seconds      logged
 PushPlugin, EventPlugin  the core thread          no (warned at 50 ms)   as push_event
 Source.start, close    the main thread            as Backend             as Backend
@@ -390,6 +391,10 @@ class Backend(ABC, Generic[S]):
 
     def health(self) -> str | None:
         """None when all is well, else one line that says what is not."""
+        return None
+
+    def test_delivery(self, registration: Registration) -> Delivery | None:
+        """What ``event-pusher registrations test`` sends to `registration`; None = it is not this backend's."""
         return None
 
     def forget(self, delivery: Delivery) -> None:

@@ -57,6 +57,7 @@ _RESERVE = (
 _SAVE_NEXT_ID = "UPDATE event_pusher_owner SET next_id = ? WHERE id = 1 AND next_id < ?"
 _LOAD = f"SELECT {ROW_COLUMNS} FROM event_pusher_deliveries WHERE"  # noqa: S608 - a constant
 _LOAD_AFTER = f"{_LOAD} id > ? AND state = 'waiting' ORDER BY id LIMIT ?"
+_LOAD_IDS = f"{_LOAD} state = 'waiting' AND id IN ({{}}) ORDER BY id"
 _LOAD_LANE = f"{_LOAD} lane_key = ? AND id > ? AND lane = ? AND backend = ? AND state = 'waiting' ORDER BY id LIMIT ?"
 
 
@@ -160,6 +161,12 @@ class OutboxStore:
     def load_lane(self, backend: str, lane: str, after_id: int, limit: int) -> list[Row]:
         """Read the first `limit` waiting rows of one lane whose id is above `after_id`, by id."""
         return self._load(self._load_lane, (lane_key(backend, lane), after_id, lane, backend, limit))
+
+    def load_ids(self, ids: Sequence[int]) -> list[Row]:
+        """Read those of the rows `ids` (at most `CHUNK`) that wait, by id."""
+        if not ids:
+            return []
+        return self._load(self._writer.sql(_LOAD_IDS.format(", ".join("?" * len(ids)))), tuple(ids))
 
     def highest_id(self) -> int:
         """The highest id of a waiting row, 0 without any."""
