@@ -31,4 +31,4 @@ class World:
         return False
 
     def close(self) -> None:
-        """Let everything go; called once, at the end of the test."""
+        """Let everything go; may be called twice."""
