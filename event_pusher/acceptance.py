@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 
 from event_pusher.abc import Acc, ChatEvent, Clock, Event
 from event_pusher.counters import Counters
-from event_pusher.dispatcher import Decided, Dispatcher
 from event_pusher.database import RowRefused
+from event_pusher.dispatcher import Decided, Dispatcher
 from event_pusher.errors import StorageError
 from event_pusher.idempotency import Seen, comes_again, delivery_key, may_be_copy, message_key
 from event_pusher.intake import (
@@ -267,9 +267,8 @@ class Acceptance:
                     self._store.insert([row])
             except RowRefused as error:
                 self._counters.add("rows_refused", row.backend)
-                log.error(
-                    "a delivery of backend %s (%s) cannot be stored and is dropped: %s", row.backend, row.trace, error
-                )  # noqa: TRY400 - the line says it all
+                said = "a delivery of backend %s (%s) cannot be stored and is dropped: %s"
+                log.error(said, row.backend, row.trace, error)  # noqa: TRY400 - the line says it all
             else:
                 kept.append(row)
         batch.rows = kept

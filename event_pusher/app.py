@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from typing import Any
+
+from sqlalchemy import Engine
 
 from event_pusher.abc import Backend, Clock
 from event_pusher.assembly import Assembly, assemble, hold_lease
 from event_pusher.clock import SystemClock
-from event_pusher.database import open_engine
+from event_pusher.database import Writer, open_engine
+from event_pusher.errors import StorageError
 from event_pusher.intake import Position
 from event_pusher.migrate import require_current
+from event_pusher.outbox.lease import Lease
 from event_pusher.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,15 +48,25 @@ class App:
     def start(self) -> bool:
         """Begin; False when `stop` came before the lease. Raises `SettingsError`, `PluginError`, `StorageError`."""
         engine = open_engine(self.settings.database.url, self.settings.folder)
-        require_current(engine)
         writer, lease = hold_lease(engine, self._clock)
+        try:
+            return self._begin(engine, writer, lease)
+        except BaseException:
+            self._give_up(writer, lease)
+            raise
+        finally:
+            if self.assembly is None:
+                writer.close()
+                engine.dispose()
+
+    def _begin(self, engine: Engine, writer: Writer, lease: Lease) -> bool:
+        require_current(engine)
         told = False
         while not lease.acquire():
             if not told:
                 log.warning("stand-by: %s owns the database; waiting to take over", lease.describe().name)
                 told = True
             if self._stopping.wait(STANDBY_SECONDS):
-                writer.close()
                 return False
         self.assembly = assemble(self.settings, engine, writer, lease, self._clock)
         for backend in self.assembly.backends.values():
@@ -113,6 +128,14 @@ class App:
             if (said := _health(backend)) is not None:
                 troubles[f"backend {name}"] = said
         return troubles
+
+    def _give_up(self, writer: Writer, lease: Lease) -> None:
+        """The start failed: let go of what was begun, and of the database at once."""
+        if self.assembly is not None:
+            self.close(0.0)
+        elif writer.fence is not None:
+            with suppress(StorageError):
+                lease.release()
 
     def _start_sources(self, built: Assembly) -> None:
         committed: dict[str, dict[str, list[Position]]] = {}

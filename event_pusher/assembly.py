@@ -52,6 +52,8 @@ from event_pusher.settings import NamedBackend, NamedPlugin, Settings
 from event_pusher.settlement import Settlement
 from event_pusher.stanzas import StanzaRouter
 
+log = logging.getLogger(__name__)
+
 #: Registrations per account where no backend says otherwise.
 MAX_REGISTRATIONS = 20
 
@@ -119,7 +121,10 @@ def assemble(settings: Settings, engine: Engine, writer: Writer, lease: Lease, c
 
     def acknowledge(source: str, host: str, position: Position) -> None:
         if source in sources:
-            sources[source].acknowledge(host, position)
+            try:
+                sources[source].acknowledge(host, position)
+            except Exception:
+                log.exception("source %s failed to acknowledge", source)
 
     settlement = Settlement(store, registrations, list(publishers.values()), counters)
     parts = CoreParts(

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
-from event_pusher.abc import Clock
+from event_pusher.abc import Clock, Delivery
 from event_pusher.acceptance import Acceptance, Batch
 from event_pusher.counters import Counters
-from event_pusher.database import Writer
+from event_pusher.database import RowRefused, Writer
 from event_pusher.errors import LeaseLost, StorageError
 from event_pusher.inbox import Inbox
 from event_pusher.lanes import Window
 from event_pusher.outbox.lease import Lease
 from event_pusher.outbox.row import Row
-from event_pusher.outbox.store import OutboxStore
+from event_pusher.outbox.store import CHUNK, OutboxStore
 from event_pusher.positions import Acknowledge, Positions
 from event_pusher.publisher import Publisher
 from event_pusher.settlement import Settlement
@@ -78,6 +80,7 @@ class Core:
         self._stall = STALL_SECONDS
         self._last_commit = self._renewed = self._swept = 0.0
         self._ack_due: float | None = None
+        self._readmitted: deque[int] = deque()
         self._draining, self._drained = threading.Event(), threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="core", daemon=True)
@@ -95,6 +98,8 @@ class Core:
         future: Future[T] = Future()
 
         def make() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(function())
             except Exception as error:  # noqa: BLE001 - it belongs to who asked
@@ -112,6 +117,42 @@ class Core:
 
         return self.call(inside)
 
+    # --- what an operator orders: on the core's thread, through `call` -----------------------------------------
+
+    def flush(self) -> None:
+        """Commit what is settled, so that the database says what memory knows."""
+        self._commit_settled()
+
+    def enqueue(self, backend: str, delivery: Delivery, trace: str) -> int:
+        """Write one delivery that no event made, and hand it over; gives its id. Raises `StorageError`."""
+        if self._batch is not None:
+            raise StorageError(self.trouble or "the database is in trouble; look at `event-pusher status`")
+        now = self._parts.clock.now()
+        lane = f"{delivery.recipient}\n{delivery.target}" if delivery.lane is None else delivery.lane
+        age = self._parts.publishers[backend].settings.max_age
+        row = Row(0, backend, lane, delivery, trace, now, now + age)
+        if not self._commit(Batch(rows=[row])):
+            raise StorageError(self.trouble or "the database did not take it")
+        return row.id
+
+    def readmit(self, ids: Sequence[int]) -> None:
+        """The dead letters `ids` wait again (committed): they lie where the window does not read any more."""
+        window = self._parts.window
+        self.rows += len(ids)
+        if window.spilled:
+            # What lies beyond the cursor comes with the window's own reading.
+            ids = [id_ for id_ in ids if id_ <= window.cursor]
+        else:
+            window.cursor = max(window.cursor, *ids, 0)
+        self._readmitted.extend(ids)
+
+    def withdraw(self, ids: Sequence[int], waiting: int) -> None:
+        """The rows `ids`, of which `waiting` were no dead letters, are gone from disk."""
+        self.rows -= waiting
+        gone = frozenset(ids)
+        for publisher in self._parts.publishers.values():
+            publisher.drop_ids(gone)
+
     @property
     def in_flight(self) -> int:
         """Attempts without an outcome, all backends together."""
@@ -120,14 +161,19 @@ class Core:
     def drain(self, timeout: float) -> bool:
         """Hand nothing more out; wait up to `timeout` seconds until all that is under way is written (any thread)."""
         self._draining.set()
+        if not self._thread.is_alive():
+            return False
         self.inbox.put_call(lambda: None)
-        return self._drained.wait(timeout)
+        return self._drained.wait(timeout) and self.fatal is None
 
     def stop(self, timeout: float) -> None:
         """Commit what is settled, give the lease back, end (any thread)."""
         self._stopping.set()
         self.inbox.put_call(lambda: None)
-        self._thread.join(timeout)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        else:
+            self._run()
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the loop's end; False when it still runs."""
@@ -149,6 +195,8 @@ class Core:
         except BaseException as error:
             self.fatal = error
             log.exception("the core failed; nothing that was acknowledged is lost")
+        finally:
+            self._drained.set()
 
     def _turn(self) -> None:
         parts = self._parts
@@ -179,16 +227,18 @@ class Core:
         parts = self._parts
         monotonic, now = parts.clock.monotonic(), parts.clock.now()
         waits = [TICK_SECONDS]
+        if self._readmitted and parts.window.has_room():
+            waits.append(self._stalled_until - monotonic)
         if self._batch is not None:
             waits.append(self._stalled_until - monotonic)
         elif parts.acceptance.waiting and not self.is_full():
-            waits.append(self._last_commit + COMMIT_SECONDS - monotonic)
+            waits.append(max(self._last_commit + COMMIT_SECONDS, self._stalled_until) - monotonic)
         if (settle_due := parts.settlement.due_at()) is not None:
             waits.append(max(settle_due, self._stalled_until) - monotonic)
         if self._ack_due is not None:
             waits.append(self._ack_due - monotonic)
         if not self._draining.is_set():
-            waits += [due - now for one in parts.publishers.values() if (due := one.lanes.next_due()) is not None]
+            waits += [due - now for one in parts.publishers.values() if (due := one.next_due()) is not None]
         return max(0.0, min(waits))
 
     def is_full(self) -> bool:
@@ -216,7 +266,10 @@ class Core:
         parts = self._parts
         try:
             parts.acceptance.decide(batch)
-            if batch or parts.settlement.pending:
+            if gone := parts.settlement.gone:
+                # Decided before it was known that the registration is to be disabled.
+                batch.rows = [row for row in batch.rows if row.delivery.registration not in gone]
+            if batch or parts.settlement.pending or self.trouble:
                 began = parts.clock.monotonic()
                 now = parts.clock.now()
                 with parts.writer.transaction():
@@ -227,6 +280,9 @@ class Core:
         except LeaseLost:
             raise
         except StorageError as error:
+            if isinstance(error, RowRefused) and batch.rows and not batch.suspect:
+                batch.suspect = True
+                return self._commit(batch)
             self._stalled(batch, error)
             return False
         self._batch = None
@@ -238,11 +294,13 @@ class Core:
         self.rows += len(batch.rows) - went
         parts.counters["commits", ""] += 1
         parts.acceptance.written(batch)
+        rows = batch.rows
         if batch.gone:
             gone = frozenset(batch.gone)
             for publisher in parts.publishers.values():
                 publisher.drop(gone)
-        self._hand_over(batch.rows)
+            rows = [row for row in rows if row.delivery.registration not in gone]
+        self._hand_over(rows)
 
     def _stalled(self, batch: Batch, error: StorageError) -> None:
         self._pause(error)
@@ -274,8 +332,10 @@ class Core:
             publishers[row.backend].lanes.add(row, now)
 
     def _refill(self) -> None:
-        """Read on in the outbox where the window ends."""
+        """Read on in the outbox where the window ends, and what an operator let wait again."""
         window = self._parts.window
+        if self._readmitted and window.has_room() and self._parts.clock.monotonic() >= self._stalled_until:
+            self._load_readmitted()
         if not window.wants_rows() or self._parts.clock.monotonic() < self._stalled_until:
             return
         try:
@@ -290,6 +350,20 @@ class Core:
             if publisher is not None:
                 publisher.lanes.add(row, now)
         window.spilled = len(rows) == REFILL_ROWS
+
+    def _load_readmitted(self) -> None:
+        ids = list(islice(self._readmitted, CHUNK))
+        try:
+            rows = self._parts.store.load_ids(ids)
+        except StorageError as error:
+            self._pause(error)
+            return
+        for _ in ids:
+            self._readmitted.popleft()
+        now = self._parts.clock.now()
+        for row in rows:
+            if row.backend in self._parts.publishers:
+                self._parts.publishers[row.backend].lanes.add(row, now)
 
     def _admit(self, now: float, monotonic: float) -> None:
         if self._draining.is_set():

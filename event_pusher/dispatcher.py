@@ -127,7 +127,7 @@ class Dispatcher:
             self._counters.add("decide_slow", name)
         decided = []
         for (acc, event), answer in zip(batch, answers, strict=True):
-            if not isinstance(answer, (list, tuple)) or not all(_is_sound(one) for one in answer):
+            if not isinstance(answer, Sequence) or not all(_is_sound(one) for one in answer):
                 self._failed("backend", name, answer)
                 self.record(acc, event, name, "error")
             elif answer:

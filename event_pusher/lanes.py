@@ -11,15 +11,21 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
+from event_pusher.errors import StorageError
 from event_pusher.outbox.row import Row
+
+log = logging.getLogger(__name__)
 
 #: Most rows in memory, all lanes together: a million waiting rows must not be objects.
 WINDOW_ROWS = 10_000
 #: Most rows of one lane in memory: one silent device must not fill the window.
 LANE_ROWS = 200
+#: A lane whose rest could not be read is read again after so long.
+REREAD_SECONDS = 1.0
 
 #: Read the waiting rows of (backend, lane) with ids above the given one, at most so many.
 LoadLane = Callable[[str, str, int, int], list[Row]]
@@ -134,27 +140,34 @@ class Lanes:
             lane.partial, lane.last_id = True, head.id
         self._window.rows -= len(lane.rows)
         lane.rows = deque((head,))
-        lane.queued = lane.parked = True
-        heapq.heappush(self._parked, (due_at, next(self._order), lane))
+        self._park(lane, due_at)
 
     def step_aside(self, lane: Lane, now: float) -> None:
         """The head held its lane for too long: it retries alone from its `due_at` on, the next one goes."""
-        row = lane.rows.popleft()
-        self._window.rows -= 1
+        row = lane.rows[0]
         row.overtaken = True
         alone = self._lane_of(row)
+        if alone is lane:
+            # It was alone already.
+            self.park(lane, row.due_at)
+            return
+        lane.rows.popleft()
+        self._window.rows -= 1
         self._append(alone, row)
         self._enqueue(alone, now)
         self._let_go(lane, now)
 
     def drop(self, registrations: frozenset[int]) -> None:
         """Forget the rows of `registrations`, which are gone from disk; what is in flight is let be."""
+        self._drop(lambda row: row.delivery.registration in registrations)
+
+    def drop_ids(self, ids: frozenset[int]) -> None:
+        """Forget the rows `ids`, which are gone from disk; what is in flight is let be."""
+        self._drop(lambda row: row.id in ids)
+
+    def _drop(self, gone: Callable[[Row], bool]) -> None:
         for lane in list(self._lanes.values()):
-            keep = [
-                row
-                for index, row in enumerate(lane.rows)
-                if (lane.busy and index == 0) or row.delivery.registration not in registrations
-            ]
+            keep = [row for index, row in enumerate(lane.rows) if (lane.busy and index == 0) or not gone(row)]
             if len(keep) == len(lane.rows):
                 continue
             if not lane.parked:
@@ -186,6 +199,10 @@ class Lanes:
             lane.queued = True
             self._ready.append(lane)
 
+    def _park(self, lane: Lane, due_at: float) -> None:
+        lane.queued = lane.parked = True
+        heapq.heappush(self._parked, (due_at, next(self._order), lane))
+
     def _unpark(self, now: float) -> None:
         while self._parked and self._parked[0][0] <= now:
             lane = heapq.heappop(self._parked)[2]
@@ -201,7 +218,12 @@ class Lanes:
         lane.busy = False
         lane.held_since = 0.0
         if not lane.rows and lane.partial:
-            self._refill(lane)
+            try:
+                self._refill(lane)
+            except StorageError as error:
+                log.warning("a lane of %s could not be read, it is tried again: %s", self._backend, error)
+                self._park(lane, now + REREAD_SECONDS)
+                return
         if lane.rows:
             self._enqueue(lane, now)
         elif self._lanes.get(lane.name) is lane:

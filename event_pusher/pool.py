@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from event_pusher.options import Wpool
@@ -88,5 +88,8 @@ class WorkerPool:
         return min(self._workers, key=lambda worker: worker.load)
 
     def _next_available(self) -> _Worker:
-        turn: Sequence[_Worker] = [next(self._turn) for _ in self._workers]
-        return next((worker for worker in turn if worker.load == 0), None) or self._best()
+        for _ in self._workers:
+            worker = next(self._turn)
+            if worker.load == 0:
+                return worker
+        return self._best()

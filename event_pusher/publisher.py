@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: Most payload bytes in flight per backend.
 FLIGHT_BYTES = 8 * 1024 * 1024
+#: Flights that landed and still stand in the queue of deadlines, at most (and as many as are under way).
+LANDED_KEPT = 1000
 
 Outcomes = Sequence[tuple[Attempt, Outcome]]
 
@@ -70,6 +72,7 @@ class Publisher:
         self._deadlines: deque[Flight] = deque()
         self._jobs: deque[_Job] = deque()
         self._bytes = 0
+        self._ready_failed = False
         self.late = 0
 
     @property
@@ -82,18 +85,25 @@ class Publisher:
         expired: list[tuple[Lane, Row]] = []
         while self._has_room():
             limit = min(self.backend.max_batch, self.settings.in_flight - len(self._flights))
-            taken = list(self.lanes.take(limit, now))
-            if not taken:
-                break
-            attempts = []
-            for lane, row in taken:
+            attempts: list[Attempt] = []
+            before = len(expired)
+            for lane, row in self.lanes.take(limit, now):
                 if row.expires_at is not None and row.expires_at <= now:
                     expired.append((lane, row))
-                else:
-                    attempts.append(self._depart(lane, row, monotonic))
+                    continue
+                attempts.append(self._depart(lane, row, monotonic))
+                if self._bytes >= FLIGHT_BYTES:
+                    break
             if attempts:
                 self._submit(attempts, monotonic)
+            elif len(expired) == before:
+                break
         return expired
+
+    def next_due(self) -> float | None:
+        """When a parked lane is due (UTC seconds); None without any, and while nothing may be handed out."""
+        due = self.lanes.next_due()
+        return due if due is not None and self._has_room() else None
 
     def land(self, attempt: Attempt) -> Flight | None:
         """The flight that `attempt` ends; None when it has ended before."""
@@ -109,7 +119,7 @@ class Publisher:
     def overdue(self, monotonic: float) -> list[tuple[Attempt, Outcome]]:
         """What had no outcome in time, and what no worker took in time."""
         outcomes: list[tuple[Attempt, Outcome]] = []
-        while self._jobs and self._jobs[0].give_up_at <= monotonic:
+        while self._jobs and (self._jobs[0].give_up_at <= monotonic or self._jobs[0].taken.locked()):
             job = self._jobs.popleft()
             if job.taken.acquire(blocking=False):
                 outcomes += [(attempt, Unsent("no worker was free in time")) for attempt in job.attempts]
@@ -118,6 +128,9 @@ class Publisher:
             flight = deadlines.popleft()
             if not flight.landed:
                 outcomes.append((flight.attempt, Unknown(f"no outcome within {self.settings.publish_timeout:g} s")))
+        if len(deadlines) > 2 * len(self._flights) + LANDED_KEPT:
+            # One that hangs at the head must not keep in memory all that landed behind it.
+            self._deadlines = deque(flight for flight in deadlines if not flight.landed)
         return outcomes
 
     def drop(self, registrations: frozenset[int]) -> None:
@@ -126,6 +139,12 @@ class Publisher:
         for flight in self._flights.values():
             if flight.row.delivery.registration in registrations:
                 flight.dropped = True
+
+    def drop_ids(self, ids: frozenset[int]) -> None:
+        """The rows `ids` are discarded: forget them; what is in flight ends without a trace."""
+        self.lanes.drop_ids(ids)
+        for id_ in ids & self._flights.keys():
+            self._flights[id_].dropped = True
 
     def close(self, timeout: float) -> None:
         """Let the workers and the backend go."""
@@ -141,8 +160,16 @@ class Publisher:
         )
 
     def lanes_may_go(self) -> bool:
-        """Whether the backend itself is ready for more."""
-        return self.backend.ready()
+        """Whether the backend itself is ready for more; one that cannot say is not."""
+        try:
+            ready = bool(self.backend.ready())
+        except Exception as error:  # noqa: BLE001 - a stranger's mistake stops its own deliveries, not the core
+            if not self._ready_failed:
+                log.error("backend %s: %s in ready; its deliveries wait", self.name, type(error).__name__)  # noqa: TRY400 - its text may be private
+            ready, self._ready_failed = False, True
+        else:
+            self._ready_failed = False
+        return ready
 
     def _depart(self, lane: Lane, row: Row, monotonic: float) -> Attempt:
         deadline = monotonic + self.settings.publish_timeout

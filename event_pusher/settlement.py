@@ -19,6 +19,7 @@ Memory follows at once, the database with the next commit: a crash in between co
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Sequence
 
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 SETTLE_ROWS = 512
 #: … or after this many seconds; sooner when an insert is committed anyway.
 SETTLE_SECONDS = 0.02
+#: Characters of a reason that are kept.
+REASON_LENGTH = 500
 #: How long a lane rests after an attempt of which nothing left.
 UNSENT_SECONDS = 0.5
 
@@ -62,6 +65,11 @@ class Settlement:
         self._buried: list[tuple[Row, str]] = []
         self._gone: dict[int, str] = {}
         self._since: float | None = None
+
+    @property
+    def gone(self) -> frozenset[int]:
+        """Registrations that the next commit disables."""
+        return frozenset(self._gone)
 
     @property
     def pending(self) -> int:
@@ -96,9 +104,12 @@ class Settlement:
             case Retry() | Unknown():
                 self._try_again(publisher, flight, outcome, now)
             case Dead():
-                self._bury(publisher, flight.lane, flight.row, outcome.reason, now, "dead")
+                self._bury(publisher, flight.lane, flight.row, _clean(outcome.reason), now, "dead")
             case Gone():
-                self._destination_gone(publisher, flight, outcome.reason, now)
+                self._destination_gone(publisher, flight, _clean(outcome.reason), now)
+            case _:
+                # A stranger's mistake: without an answer its lane would stand still for good.
+                self._try_again(publisher, flight, Unknown("the backend reported no outcome"), now)
 
     def expire(self, publisher: Publisher, lane: Lane, row: Row, now: float, monotonic: float) -> None:
         """The head of `lane` was not delivered in time."""
@@ -132,10 +143,10 @@ class Settlement:
 
     def _try_again(self, publisher: Publisher, flight: Flight, outcome: Retry | Unknown, now: float) -> None:
         row, lane, settings = flight.row, flight.lane, publisher.settings
-        after = outcome.after if isinstance(outcome, Retry) else None
+        after = _seconds(outcome.after) if isinstance(outcome, Retry) else None
         row.attempts += 1
         row.due_at = now + retry_delay(settings.retry.schedule, row.attempts, after, self._draw)
-        self._rescheduled[row.id] = (row, outcome.reason)
+        self._rescheduled[row.id] = (row, _clean(outcome.reason))
         self._counters.add("retried" if isinstance(outcome, Retry) else "unknown", publisher.name)
         lane.held_since = lane.held_since or now
         if settings.order_hold is not None and not row.overtaken and row.due_at - lane.held_since > settings.order_hold:
@@ -149,7 +160,10 @@ class Settlement:
         self._buried.append((row, reason))
         self._counters.add(state, publisher.name)
         log.warning("delivery %d of %s to %s is dead: %s", row.id, publisher.name, row.delivery.target, reason)
-        publisher.backend.forget(row.delivery)
+        try:
+            publisher.backend.forget(row.delivery)
+        except Exception as error:  # noqa: BLE001 - a stranger's mistake costs nothing but a line
+            log.error("backend %s: %s in forget", publisher.name, type(error).__name__)  # noqa: TRY400 - its text may be private
         publisher.lanes.done(lane, now)
 
     def _destination_gone(self, publisher: Publisher, flight: Flight, reason: str, now: float) -> None:
@@ -166,3 +180,14 @@ class Settlement:
         publisher.lanes.done(flight.lane, now)
         for one in self._publishers:
             one.drop(frozenset({registration}))
+
+
+def _clean(reason: object) -> str:
+    """Make what a backend gave as its reason fit for every database and for one line."""
+    text = str(reason).encode("utf-8", "replace").decode()
+    return "".join(char if char.isprintable() else " " for char in text[:REASON_LENGTH])
+
+
+def _seconds(after: object) -> float | None:
+    """What a backend gave as the time to wait, None when it is not one."""
+    return float(after) if isinstance(after, (int, float)) and not math.isnan(after) else None
