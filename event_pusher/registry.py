@@ -180,8 +180,9 @@ def _installed() -> Iterator[EntryPoint]:
     """Every entry point; of a distribution that is on the path twice, those of the first, which is what runs."""
     seen: set[str] = set()
     for dist in distributions():
-        name = _plain(dist.name or "")
-        if name not in seen:
+        # Half-removed distributions have no metadata; theirs are entry points all the same.
+        name = _plain(dist.metadata["Name"]) if "Name" in (dist.metadata or ()) else ""
+        if not name or name not in seen:
             yield from dist.entry_points
         seen.add(name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -19,7 +20,7 @@ M = TypeVar("M", bound=BaseModel)
 Path = tuple[str | int, ...]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_MAX_KEYS = 12
+_MAX_KEYS = 20
 #: pydantic's types as TOML and people call them.
 _TYPES = {
     "bool": "true or false",
@@ -41,7 +42,7 @@ def dotted(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if _BARE_KEY.fullmatch(part) else f'."{part}"'
+            text += f".{part}" if _BARE_KEY.fullmatch(part) else f".{json.dumps(part, ensure_ascii=False)}"
     return text.removeprefix(".")
 
 
@@ -100,7 +101,7 @@ class Faults:
             else:
                 texts.setdefault(at, []).append(_text(detail))
         for at, alternatives in texts.items():
-            self.add(path + at, ", or ".join(dict.fromkeys(alternatives)))
+            self.add(path + at, ", or ".join(dict.fromkeys(alternatives)).replace(", or must be ", " or "))
 
 
 def _in_file(loc: Path, raw: object, *, missing: bool) -> Path:

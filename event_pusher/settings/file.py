@@ -19,14 +19,21 @@ def find_file(option: str | None = None) -> Path:
     for name, given in ((option, "-c"), (os.environ.get(ENVIRONMENT), f"${ENVIRONMENT}")):
         if name:
             path = Path(name).absolute()
-            if path.is_file():
+            if _is_there(path):
                 return path
             raise SettingsError([f"{given} names {path}, which is not a file"])
-    found = next((place.absolute() for place in PLACES if place.is_file()), None)
+    found = next((place.absolute() for place in PLACES if _is_there(place)), None)
     if found is None:
         places = ", ".join(["-c FILE", f"${ENVIRONMENT}", *(str(place.absolute()) for place in PLACES)])
         raise SettingsError([f"no configuration file (looked at {places}); `event-pusher init FILE` writes one"])
     return found
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:  # it stands in a folder that is closed to us: reading it will say so
+        return True
 
 
 def read_toml(path: Path) -> dict[str, Any]:

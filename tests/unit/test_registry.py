@@ -143,6 +143,16 @@ def test_a_distribution_that_lies_on_the_path_twice_counts_once(install: Install
         sys.path.remove(str(other.parent))
 
 
+def test_half_removed_distributions_are_no_trouble(install: Install, tmp_path: Path) -> None:
+    # Given two folders that have entry points and no metadata, as a broken removal leaves them
+    for name in ("good", "other"):
+        install(f"stranger-{name}", [(BACKENDS, name, "stranger_good:Good")], modules={"stranger_good": GOOD})
+    for metadata in tmp_path.rglob("METADATA"):
+        metadata.unlink()
+    # When the registry looks, Then it finds both
+    assert {"good", "other"} <= set(Registry().names(BACKENDS))
+
+
 @pytest.mark.parametrize(
     ("module", "cause"),
     [

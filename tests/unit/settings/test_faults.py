@@ -70,7 +70,7 @@ def test_all_faults_come_in_one_go(faults: Faults) -> None:
         ("[backends.push.retry]\nschedule = [1, 'x']", "backends.push.retry.schedule[1]: a duration is a number"),
         (
             "[backends.push]\nplugin_module = 5",
-            "backends.push.plugin_module: must be a text, or must be a list",
+            "backends.push.plugin_module: must be a text or a list",
         ),
         ("[hosts]\nx = 1", 'hosts.x: must be sections: [hosts."x".backends.NAME]'),
         ("plugins = 1", "plugins: must be sections: [plugins.push.NAME]"),
@@ -80,6 +80,10 @@ def test_all_faults_come_in_one_go(faults: Faults) -> None:
 )
 def test_a_fault_names_its_path_and_the_cure(faults: Faults, text: str, fault: str) -> None:
     assert any(line.startswith(fault) for line in faults(text))
+
+
+def test_a_fault_is_one_line_whatever_the_keys_are_called(faults: Faults) -> None:
+    assert '"a\\nb": unknown section' in [fault.partition(";")[0] for fault in faults('"a\\nb" = 1')]
 
 
 def test_what_is_not_toml_is_named_by_its_line(faults: Faults, tmp_path: Path) -> None:

@@ -56,6 +56,23 @@ def test_a_file_that_was_named_is_not_replaced_by_another(
         find_file(option)
 
 
+def test_a_file_in_a_closed_folder_is_not_passed_over(
+    places: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a place that this user may not look into
+    places["here"].unlink()
+    is_file = Path.is_file
+
+    def closed(path: Path) -> bool:
+        if path == places["etc"]:
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    # When the file is looked for, Then it is that one, and reading it says why it cannot be
+    assert find_file() == places["etc"]
+
+
 def test_without_any_file_all_places_are_named(places: Mapping[str, Path], tmp_path: Path) -> None:
     places["here"].unlink()
     places["etc"].unlink()
