@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ejabberd_server import Ejabberd
 from feed import Feed, carries
 from prosody_server import Prosody
-from servers import Ejabberd, Server
+from servers import Server
 from wire import STANZAS, Client, Component, Predicate, Stream, new_id
 
 Options = Mapping[str, str | int | bool | list[str]]

@@ -12,7 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import Self
+from typing import Self, cast
 from xml.etree.ElementTree import Element, XMLPullParser, tostring
 
 STREAMS = "http://etherx.jabber.org/streams"
@@ -169,7 +169,7 @@ class Stream:
             while data := self._socket.recv(65536):
                 self._parser.feed(data)
                 for event, element in self._parser.read_events():  # type: ignore[misc]
-                    self._on_event(event, element)
+                    self._on_event(str(event), cast(Element, element))
         except (OSError, SyntaxError):
             pass
         with self._news:
@@ -253,10 +253,13 @@ class Client(Stream):
             lambda e: local(e) == "presence" and e.get("from") == self.full and not e.get("type")
         )
 
-    def enable_sm(self, *, resume: bool = True, acking: bool = True) -> Self:
+    def enable_sm(
+        self, *, resume: bool = True, acking: bool = True, seconds: int | None = None
+    ) -> Self:
         """Switch XEP-0198 on; ``acking=False`` never answers the server's ``<r/>``."""
         self.acking = acking
         wanted = " resume='true'" if resume else ""
+        wanted += f" max='{seconds}'" if seconds is not None else ""
         self.send(f"<enable xmlns='{SM}'{wanted}/>")
         answer = self.expect(lambda e: e.tag in (f"{{{SM}}}enabled", f"{{{SM}}}failed"))
         assert local(answer) == "enabled", tostring(answer, "unicode")

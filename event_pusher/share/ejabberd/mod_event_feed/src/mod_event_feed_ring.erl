@@ -22,6 +22,8 @@
 -define(OVERHEAD, 120).
 %% How long the copies of one message may take to reach all sessions of the account.
 -define(COPIES_MS, 30000).
+%% A small ring must not make a short burst refused: then the newest would go, not the oldest.
+-define(MIN_QUEUE, 4194304).
 %% How many answers to publishes are held while the component is away.
 -define(MAX_ANSWERS, 10000).
 
@@ -136,7 +138,7 @@ init([Host, Opts]) ->
 
 configure(Opts, #state{counters = C} = S) ->
     MaxBytes = gen_mod:get_opt(ring_bytes, Opts),
-    atomics:put(C, ?QUEUE_MAX, MaxBytes),
+    atomics:put(C, ?QUEUE_MAX, max(MaxBytes, ?MIN_QUEUE)),
     atomics:put(C, ?ONLINE, flag(gen_mod:get_opt(online, Opts))),
     Kinds = case gen_mod:get_opt(kinds, Opts) of all -> kinds(); L -> L end,
     S1 = S#state{component = gen_mod:get_opt(component, Opts), max_bytes = MaxBytes,
