@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Collection, MutableMapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
@@ -38,8 +37,8 @@ _MESSAGE: Final = f"{{{names.CLIENT}}}message"
 _BODY: Final = f"{{{names.CLIENT}}}body"
 _TYPES: Final = frozenset(get_args(MessageType))
 _STATES: Final = frozenset(get_args(State))
-#: lxml writes the envelope's namespace on the part, under a prefix of a running number; it is in the start tag.
-_INHERITED: Final = re.compile(rb' xmlns:[^=\s]+="jabber:component:accept"')
+#: lxml repeats the stream's own prefix in the start tag of every part that is written.
+_INHERITED: Final = f' xmlns:stream="{names.STREAMS}"'.encode()
 #: An event's time may be this many seconds ahead of ours; beyond, the server's clock is wrong and ours counts.
 _AHEAD: Final = 5.0
 
@@ -366,7 +365,7 @@ def _stanza(inner: etree._Element) -> Stanza:
         if child.tag == _BODY:
             body = child.text or ""
             break
-    xml = _INHERITED.sub(b"", etree.tostring(inner, encoding="utf-8", with_tail=False), 1)
+    xml = etree.tostring(inner, encoding="utf-8", with_tail=False).replace(_INHERITED, b"", 1)
     return Stanza(xml, body=body, id=inner.get("id") or "", type=inner.get("type") or "")
 
 

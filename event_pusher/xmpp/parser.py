@@ -59,6 +59,7 @@ class StreamParser:
         self._cap = max_stanza_bytes
         self._slice = max(256, min(_SLICE, max_stanza_bytes // 16))
         self._pending = 0
+        self._finished = 0  # so many of the root's children
         self._root: Any = None
         self._opening = bytearray()
         self._head = _parser(("start",), None)
@@ -68,13 +69,19 @@ class StreamParser:
 
     def feed(self, data: bytes) -> list[etree._Element]:
         """
-        Take bytes, give the stanzas that they finished, detached; what is given does not hold the others.
+        Take bytes, give the stanzas that they finished. They belong to the stream until the next call.
+
+        (Then they are let go all at once, which costs nothing if nobody holds one; to detach each on its own
+        makes libxml2 invent a prefix for the stream's namespace, for every stanza another one.)
 
         Raises `StreamError`: ``not-well-formed``, ``restricted-xml``, ``invalid-namespace``, ``policy-violation``
         (a stanza over the cap, too many names), ``unsupported-stanza-type``. The parser is of no use afterwards;
         what the same call had finished before is in the error's `stanzas`.
         """
         done: list[etree._Element] = []
+        if self._finished:
+            del self._root[: self._finished]
+            self._finished = 0
         try:
             if self._filter is not None:
                 data = self._filter.feed(data)
@@ -90,7 +97,8 @@ class StreamParser:
 
     def open_stanza(self) -> etree._Element | None:
         """What was read of the stanza that is not finished yet (None: nothing); for the report of a broken stream."""
-        return self._root[-1] if self._root is not None and len(self._root) else None
+        root = self._root
+        return root[-1] if root is not None and len(root) > self._finished else None
 
     def _open(self, data: bytes) -> bytes:
         """Wait for the stream's header, apart from the rest: only here a DOCTYPE could stand. Gives what follows."""
@@ -137,7 +145,7 @@ class StreamParser:
                 raise StreamError("policy-violation", self._budget.why())
         elif self._pending > self._cap + self._slice:
             raise self._too_large(self._pending)
-        if len(self._root) > 1:
+        if len(self._root) > self._finished + 1:
             raise StreamError("unsupported-stanza-type", "an element that is no stanza")
 
     def _collect(self, done: list[etree._Element]) -> None:
@@ -145,10 +153,10 @@ class StreamParser:
         for _, element in self._body.read_events():
             parent = element.getparent()
             if parent is root:
-                parent.remove(element)
                 done.append(element)
             elif parent is None:
                 self.ended = True
+        self._finished = len(done)
 
     def _too_large(self, size: int) -> StreamError:
         return StreamError("policy-violation", f"a stanza of more than {size - 1} bytes; the cap is {self._cap} bytes")

@@ -23,8 +23,8 @@ def parse(data: bytes, size: int, **options: int) -> list[bytes]:
     parser = StreamParser(**options, budget=NameBudget())
     stanzas = []
     for start in range(0, len(data), size):
-        stanzas += parser.feed(data[start : start + size])
-    return [etree.tostring(stanza, with_tail=False) for stanza in stanzas]
+        stanzas += [etree.tostring(one, with_tail=False) for one in parser.feed(data[start : start + size])]
+    return stanzas
 
 
 def refuse(data: bytes, **options: int) -> BrokenStream:
@@ -191,8 +191,15 @@ def test_elements_that_are_no_stanzas_do_not_pile_up() -> None:
     assert error.condition == "unsupported-stanza-type"
 
 
-def test_finished_stanzas_are_detached_from_the_stream() -> None:
+def test_the_stream_does_not_hold_what_was_given_before() -> None:
+    # Given a stream that went on for a while
     parser = StreamParser(budget=NameBudget())
-    stanzas = parser.feed(HEADER + b"<message/><message/>")
-    assert all(stanza.getparent() is None for stanza in stanzas)
+    first = parser.feed(HEADER + b"<message id='1'><body/></message><message/> ")
+    for _ in range(1000):
+        parser.feed(b"<message/>\n<mess")
+        parser.feed(b"age/>")
+    # Then it holds the last stanza only, and who kept an old one still has it
+    assert len(parser._root) == 1
+    assert first[0].get("id") == "1"
+    assert first[0].getparent() is None
     assert parser.open_stanza() is None
