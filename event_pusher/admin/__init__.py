@@ -1,0 +1,13 @@
+"""
+What an operator asks, and where: the control socket of the running process, or the database when none runs.
+
+=============  =====================================================================
+``desk``       the commands, one method each: JSON in, JSON out
+``live``       … in the running process, through the core
+``offline``    … over the database alone
+``explain``    why an account gets pushes, or why not
+``metrics``    the counters as Prometheus wants them
+``http``       the listener: commands, /metrics, /healthz, /readyz
+``client``     the command line's end of it
+=============  =====================================================================
+"""
