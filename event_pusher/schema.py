@@ -52,8 +52,9 @@ registrations = Table(
     sqlite_autoincrement=True,
 )
 
-# `lane_key` is a checksum of (backend, lane): an index on whole lanes costs three times as much. Dead letters have an
-# index of their own, which a delivery that goes well never touches.
+# `lane_key` and `registration_key` hold a delivery's block of ids in front, a checksum behind (see `outbox.blocks`).
+# Indexes on the lane and the registration themselves write all over their pages: with 300,000 rows waiting they cost
+# 60 us a delivery. Dead letters have an index of their own, which a delivery that goes well never touches.
 deliveries = Table(
     "event_pusher_deliveries",
     metadata,
@@ -66,6 +67,7 @@ deliveries = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("format", Integer, nullable=False),
     Column("registration_id", BigInteger),
+    Column("registration_key", BigInteger),
     Column("collapse_key", Text),
     Column("trace", Text, nullable=False),
     Column("accepted_at", Double, nullable=False),
@@ -78,10 +80,10 @@ deliveries = Table(
     Column("failed_at", Double),
 )
 Index(
-    "ix_event_pusher_deliveries_registration_id",
-    deliveries.c.registration_id,
-    sqlite_where=text("registration_id IS NOT NULL"),
-    postgresql_where=text("registration_id IS NOT NULL"),
+    "ix_event_pusher_deliveries_registration_key",
+    deliveries.c.registration_key,
+    sqlite_where=text("registration_key IS NOT NULL"),
+    postgresql_where=text("registration_key IS NOT NULL"),
 )
 Index(
     "ix_event_pusher_deliveries_dead",

@@ -17,7 +17,7 @@ from event_pusher.database import Writer
 from event_pusher.outbox.store import CHUNK
 from event_pusher.schema import deliveries
 
-_PAYLOAD_FREE = [column for column in deliveries.c if column.name not in {"payload", "lane_key"}]
+_PAYLOAD_FREE = [column for column in deliveries.c if column.name not in {"payload", "lane_key", "registration_key"}]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from zlib import crc32
 
 from event_pusher.abc import Delivery
 from event_pusher.database import Writer
 from event_pusher.intake import Position
+from event_pusher.outbox.blocks import blocks, key, lane_checksum, searches
 from event_pusher.outbox.row import Row
 
 #: Most values in one statement.
@@ -28,8 +28,8 @@ ROW_COLUMNS = (
 # Done twice it does nothing: a commit whose answer got lost is repeated with the same ids.
 _INSERT = (
     "INSERT INTO event_pusher_deliveries (id, backend, lane, lane_key, trace, accepted_at, expires_at, attempts,"
-    " due_at, overtaken, recipient, target, payload, format, registration_id, collapse_key)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    " due_at, overtaken, recipient, target, payload, format, registration_id, registration_key,"
+    " collapse_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
 _REMOVE = "DELETE FROM event_pusher_deliveries WHERE id = ?"
 _RESCHEDULE = (
@@ -41,8 +41,8 @@ _BURY = (
     " WHERE id = ?"
 )
 _DISCARD = (
-    "DELETE FROM event_pusher_deliveries WHERE registration_id = ? AND registration_id IS NOT NULL"
-    " AND state = 'waiting' RETURNING id"
+    "DELETE FROM event_pusher_deliveries WHERE registration_key {} AND registration_key IS NOT NULL"
+    " AND registration_id = ? AND state = 'waiting' RETURNING id"
 )
 _SAVE_POSITION = (
     "INSERT INTO event_pusher_feeds (source, host, feed, epoch, n) VALUES (?, ?, ?, ?, ?)"
@@ -58,7 +58,7 @@ _SAVE_NEXT_ID = "UPDATE event_pusher_owner SET next_id = ? WHERE id = 1 AND next
 _LOAD = f"SELECT {ROW_COLUMNS} FROM event_pusher_deliveries WHERE"  # noqa: S608 - a constant
 _LOAD_AFTER = f"{_LOAD} id > ? AND state = 'waiting' ORDER BY id LIMIT ?"
 _LOAD_IDS = f"{_LOAD} state = 'waiting' AND id IN ({{}}) ORDER BY id"
-_LOAD_LANE = f"{_LOAD} lane_key = ? AND id > ? AND lane = ? AND backend = ? AND state = 'waiting' ORDER BY id LIMIT ?"
+_LOAD_LANE = " lane_key {} AND id > ? AND lane = ? AND backend = ? AND state = 'waiting' ORDER BY id LIMIT ?"
 
 
 class OutboxStore:
@@ -69,11 +69,11 @@ class OutboxStore:
         self._next_id = 1  # no id below was left to give; only grows, whatever becomes of a transaction
         self._next_id_saved = True
         sql = writer.sql
-        self._insert, self._remove, self._discard = sql(_INSERT), sql(_REMOVE), sql(_DISCARD)
+        self._insert, self._remove = sql(_INSERT), sql(_REMOVE)
         self._reschedule, self._bury = sql(_RESCHEDULE), sql(_BURY)
         self._save_position, self._remember, self._forget = sql(_SAVE_POSITION), sql(_REMEMBER), sql(_FORGET)
         self._reserve, self._save_next_id = sql(_RESERVE), sql(_SAVE_NEXT_ID)
-        self._load_after, self._load_lane = sql(_LOAD_AFTER), sql(_LOAD_LANE)
+        self._load_after = sql(_LOAD_AFTER)
 
     def reserve_ids(self, count: int) -> int:
         """
@@ -114,9 +114,13 @@ class OutboxStore:
 
     def discard_for_registrations(self, registration_ids: Sequence[int]) -> list[int]:
         """Take out what waits for these registrations; give the ids that went."""
+        connection, sql = self._writer.connection, self._writer.sql
+        found = blocks(connection, 0) if registration_ids else []
         gone: list[int] = []
         for registration in registration_ids:
-            gone.extend(self._writer.connection.exec_driver_sql(self._discard, (registration,)).scalars())
+            for condition, keys in searches(found, registration):
+                statement = sql(_DISCARD.format(condition))
+                gone.extend(connection.exec_driver_sql(statement, (*keys, registration)).scalars())
         return gone
 
     def save_positions(self, positions: Sequence[tuple[str, str, Position]]) -> None:
@@ -160,7 +164,15 @@ class OutboxStore:
 
     def load_lane(self, backend: str, lane: str, after_id: int, limit: int) -> list[Row]:
         """Read the first `limit` waiting rows of one lane whose id is above `after_id`, by id."""
-        return self._load(self._load_lane, (lane_key(backend, lane), after_id, lane, backend, limit))
+        with self._writer.reading() as connection:
+            found = blocks(connection, after_id)
+        rows: list[Row] = []
+        for condition, keys in searches(found, lane_checksum(backend, lane)):
+            values = (*keys, after_id, lane, backend, limit - len(rows))
+            rows += self._load(self._writer.sql(_LOAD + _LOAD_LANE.format(condition)), values)
+            if len(rows) >= limit:
+                break
+        return rows
 
     def load_ids(self, ids: Sequence[int]) -> list[Row]:
         """Read those of the rows `ids` (at most `CHUNK`) that wait, by id."""
@@ -202,11 +214,6 @@ class OutboxStore:
         self._next_id_saved = False
 
 
-def lane_key(backend: str, lane: str) -> int:
-    """The number by which a lane is found; lanes that share one are told apart by name."""
-    return crc32(lane.encode(), crc32(backend.encode()))
-
-
 def read_row(found: Any) -> Row:
     """Make a row of what the database gave in the order of `ROW_COLUMNS`."""
     (
@@ -239,7 +246,7 @@ def _values(row: Row) -> tuple[Any, ...]:
         row.id,
         row.backend,
         row.lane,
-        lane_key(row.backend, row.lane),
+        key(row.id, lane_checksum(row.backend, row.lane)),
         row.trace,
         row.accepted_at,
         row.expires_at,
@@ -251,5 +258,6 @@ def _values(row: Row) -> tuple[Any, ...]:
         delivery.payload,
         delivery.format,
         delivery.registration,
+        None if delivery.registration is None else key(row.id, delivery.registration),
         delivery.collapse_key,
     )

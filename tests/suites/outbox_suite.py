@@ -76,6 +76,29 @@ class OutboxSuite:
         assert found == first[1:]
         assert store.load_lane("push", "8", 0, 10) == other
 
+    def test_a_lane_is_read_in_order_over_a_thousand_blocks_of_ids(self, writer: Writer) -> None:
+        # Given a lane and another one, spread thinly over millions of ids
+        store = OutboxStore(writer)
+        first = store.reserve_ids(8_000_000)
+        rows = [make_row(first + n * 7_919, lane=str(n % 2)) for n in range(1000)]
+        with writer.transaction():
+            store.insert(rows)
+        # When the lane is read in pages, then discarded
+        found: list[int] = []
+        while page := store.load_lane("push", "1", found[-1] if found else 0, 120):
+            found += [row.id for row in page]
+        # Then every row came once, in order
+        assert found == [row.id for row in rows[1::2]]
+        with writer.transaction():
+            assert sorted(store.discard_for_registrations([7])) == [row.id for row in rows]
+
+    def test_registrations_whose_numbers_end_alike_are_told_apart(self, writer: Writer) -> None:
+        (mine,), others = insert(writer, 1, registration=7), insert(writer, 1, registration=7 + 2**32)
+        store = OutboxStore(writer)
+        with writer.transaction():
+            assert store.discard_for_registrations([7]) == [mine.id]
+        assert store.load_after(0, 9) == others
+
     def test_a_rescheduled_row_keeps_its_attempts_due_time_and_reason(self, writer: Writer) -> None:
         (row,) = insert(writer, 1)
         row.attempts, row.due_at, row.overtaken = 3, NOW + 30, True

@@ -78,6 +78,7 @@ def _deliveries() -> None:
         sa.Column("payload", sa.LargeBinary, nullable=False),
         sa.Column("format", sa.Integer, nullable=False),
         sa.Column("registration_id", sa.BigInteger),
+        sa.Column("registration_key", sa.BigInteger),
         sa.Column("collapse_key", sa.Text),
         sa.Column("trace", sa.Text, nullable=False),
         sa.Column("accepted_at", sa.Double, nullable=False),
@@ -91,8 +92,10 @@ def _deliveries() -> None:
         sa.PrimaryKeyConstraint("id", name=f"pk_{table}"),
     )
     op.create_index(f"ix_{table}_lane_key", table, ["lane_key"])
-    some, dead = sa.text("registration_id IS NOT NULL"), sa.text("state = 'dead'")
-    op.create_index(f"ix_{table}_registration_id", table, ["registration_id"], sqlite_where=some, postgresql_where=some)
+    some, dead = sa.text("registration_key IS NOT NULL"), sa.text("state = 'dead'")
+    op.create_index(
+        f"ix_{table}_registration_key", table, ["registration_key"], sqlite_where=some, postgresql_where=some
+    )
     op.create_index(f"ix_{table}_dead", table, ["id"], sqlite_where=dead, postgresql_where=dead)
 
 
