@@ -27,7 +27,8 @@ url = {database}
 
 [sources.component]                     # an external component (XEP-0114) of the XMPP server
 domain = {domain}
-server = {server}             # not encrypted: keep it on this machine
+# Where the server takes components. The stream is not encrypted: keep it on this machine.
+server = {server}
 secret = {{ file = {secret} }}
 hosts = {hosts}
 
@@ -63,7 +64,8 @@ only_users = []                         # when not empty: only these accounts ge
 # --- the daemon -------------------------------------------------------------------------------------------------
 
 [admin]
-listen = {listen}                       # metrics, health and commands; or "127.0.0.1:PORT"; "" = off
+# Where metrics, health and commands are served: "unix:PATH" or "127.0.0.1:PORT"; "" = nowhere.
+listen = {listen}
 
 [log]
 level = "info"                          # debug | info | warning | error
