@@ -70,15 +70,6 @@ local function hook(name, f, priority)
 	module:hook(name, function (event) return safely(f, event); end, priority);
 end
 
--- f(event, result) runs after all the handlers, whatever they answered
-local function after(name, f)
-	module:wrap_event(name, function (handlers, event_name, event)
-		local ret = handlers(event_name, event);
-		safely(f, event, ret);
-		return ret;
-	end);
-end
-
 -- The feed ----------------------------------------------------------------------------------------------------------
 
 local saved = module.saved_state;  -- a reload goes on with what it finds; any other start is another epoch
@@ -273,7 +264,8 @@ for _, address in ipairs { "bare", "full", "host" } do
 end
 
 local function archived(stanza, user)
-	return stanza:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", user) ~= nil;
+	for tag in stanza:childtags("stanza-id", "urn:xmpp:sid:0") do if tag.attr.by == user then return true; end end
+	return false;
 end
 
 local function handed_to(sessions, username, stanza)
@@ -311,30 +303,42 @@ hook("message/full", received, -0.9);
 
 local last_offline;
 local function offline(username, stanza, kept)
-	if is_error(stanza) or stanza == last_offline then return; end
 	last_offline = stanza;
+	if is_error(stanza) then return; end
 	kept = kept and true or archived(stanza, username .. "@" .. host);
 	tell("received", username, nil, " state='offline' stored='" .. tostring(kept) .. "'", stanza);
 end
 
-after("message/offline/handle", function (event, kept)
+local function not_taken(event, kept)
 	local origin = event.origin;
 	local username = event.username or event.stanza.attr.to and jid.node(event.stanza.attr.to) or origin.username;
 	-- what a dying session had not acknowledged was told when it was handed to that session
 	if origin.smacks == false and origin.username == username then return; end
 	offline(username, event.stanza, kept);
+end
+module:wrap_event("message/offline/handle", function (handlers, name, event)
+	local kept = handlers(name, event);
+	safely(not_taken, event, kept);
+	return kept;
 end);
 
 -- A groupchat message to an account (not to one of its sessions): nobody takes it on a stock Prosody
-after("message/bare/groupchat", function (event, handled)
+local function groupchat(event, handled)
 	local stanza = event.stanza;
+	if stanza == last_offline then return; end  -- a handler made it an offline message, and it was told
 	local username = stanza.attr.to and jid.node(stanza.attr.to) or event.origin.username;
 	local account = bare_sessions[username .. "@" .. host];
-	if not account then
-		if user_exists(username, host) then offline(username, stanza, handled); end
-	elseif handled and stanza ~= last_offline then
-		handed_to(account.sessions, username, stanza);
+	if account then
+		if handled then handed_to(account.sessions, username, stanza); end
+	elseif user_exists(username, host) then
+		offline(username, stanza, handled);
 	end
+end
+module:wrap_event("message/bare/groupchat", function (handlers, name, event)
+	last_offline = nil;
+	local ret = handlers(name, event);
+	safely(groupchat, event, ret);
+	return ret;
 end);
 
 -- XEP-0198: not acknowledged when the connection went, or for smacks_max_ack_delay seconds; once per session
