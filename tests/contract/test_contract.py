@@ -1,17 +1,18 @@
-"""The contract catches what it is for: each of its duties is broken by a backend, and the right test fails."""
+"""The contracts catch what they are for: each duty is broken by somebody, and the right test fails."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-BROKEN = Path(__file__).with_name("broken_backends.py")
+HERE = Path(__file__).parent
 
-CAUGHT_BY = {
+BACKENDS = {
     "Good": set[str](),
     "OpensASocket": {"test_deciding_waits_for_nothing"},
     "Counts": {"test_the_same_event_makes_the_same_deliveries", "test_a_batch_makes_what_its_events_make"},
@@ -46,10 +47,26 @@ CAUGHT_BY = {
 }
 
 
-@pytest.fixture(scope="module")
-def failures() -> dict[str, set[str]]:
-    """The tests that failed, by backend."""
-    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", str(BROKEN)]
+PLUGINS = {
+    "GoodPlugin": set[str](),
+    "SelectsAStranger": {"test_it_selects_among_the_services_given"},
+    "SelectsFromNothing": {"test_it_selects_nothing_from_nothing"},
+    "DeliversTwice": {"test_it_enqueues_each_service_at_most_once"},
+    "Sleeps": {"test_it_waits_for_nothing"},
+    "Counts": {"test_the_same_event_gets_the_same_answer"},
+    "LogsWhatWasWritten": {"test_secrets_and_bodies_are_never_shown"},
+    "TakesAnyKey": {"test_settings_refuse_an_unknown_key"},
+    "AnswersMaybe": {"test_should_publish_answers_yes_or_no"},
+}
+CASES = [("broken_backends.py", name, caught) for name, caught in BACKENDS.items()] + [
+    ("broken_plugins.py", name, caught) for name, caught in PLUGINS.items()
+]
+
+
+@cache
+def failures(file: str) -> dict[str, set[str]]:
+    """Run a file of broken classes: the tests that failed, by class."""
+    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", str(HERE / file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1, done.stdout + done.stderr
     failed = defaultdict[str, set[str]](set)
@@ -60,12 +77,15 @@ def failures() -> dict[str, set[str]]:
     return failed
 
 
-@pytest.mark.parametrize("backend", CAUGHT_BY)
-def test_a_broken_duty_is_caught(failures: dict[str, set[str]], backend: str) -> None:
-    assert failures.get(backend, set()) == CAUGHT_BY[backend]
+@pytest.mark.parametrize(("file", "name", "caught"), CASES, ids=[name for _, name, _ in CASES])
+def test_a_broken_duty_is_caught(file: str, name: str, caught: set[str]) -> None:
+    assert failures(file).get(name, set()) == caught
 
 
-def test_every_broken_backend_is_looked_at() -> None:
-    text = BROKEN.read_text()
+@pytest.mark.parametrize("file", ["broken_backends.py", "broken_plugins.py"])
+def test_everything_that_is_broken_is_looked_at(file: str) -> None:
+    lines = (HERE / file).read_text().splitlines()
 
-    assert {line[10 : line.index("(")] for line in text.splitlines() if line.startswith("class Test")} == set(CAUGHT_BY)
+    written = {line[len("class Test") : line.index("(")] for line in lines if line.startswith("class Test")}
+
+    assert written == {name for home, name, _ in CASES if home == file}
