@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from feed_servers import SERVERS, Site, running
+from world import World, running_world
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -29,3 +30,17 @@ def site(running_site: Site) -> Iterator[Site]:
     """The running server; what the test opens on it is closed at its end."""
     yield running_site
     running_site.close()
+
+
+@pytest.fixture(scope="module")
+def whole_world(server_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A server, the daemon and a push service, for all tests of a file."""
+    with running_world(server_name, tmp_path_factory.mktemp(server_name)) as world:
+        yield world
+
+
+@pytest.fixture
+def world(whole_world: World) -> Iterator[World]:
+    """The running world; what the test opens in it is closed at its end."""
+    yield whole_world
+    whole_world.end_test()

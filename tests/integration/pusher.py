@@ -1,0 +1,110 @@
+"""The daemon under test, as a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from inbox import Inbox
+
+_RUN = """
+import logging, pathlib, signal, sys
+from event_pusher.app import App
+from event_pusher.registry import Registry
+from event_pusher.settings import load
+logging.basicConfig(level="INFO")
+app = App(load(pathlib.Path(sys.argv[1]), Registry()))
+signal.signal(signal.SIGTERM, lambda *_: app.stop())
+clean = app.start() and app.wait()
+app.close()
+sys.exit(0 if clean else 1)
+"""
+_UPGRADE = """
+import pathlib, sys
+from event_pusher.migrate import upgrade
+from event_pusher.registry import Registry
+from event_pusher.settings import load
+settings = load(pathlib.Path(sys.argv[1]), Registry())
+upgrade(settings.database.url, settings.folder)
+"""
+CONNECTED = "is connected to"
+STANDBY = "stand-by"
+START_TIMEOUT = 30.0
+
+
+class Pusher:
+    """One process at a time on the configuration `file`; what it logs is kept whole in `log`."""
+
+    def __init__(self, file: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.file = file
+        self.log: list[str] = []
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: Inbox[str] = Inbox()
+        self._reader: threading.Thread | None = None
+
+    def upgrade(self) -> None:
+        """Create the tables."""
+        command = [sys.executable, "-c", _UPGRADE, str(self.file)]
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def start(self, until: str = CONNECTED) -> "Pusher":
+        """Start, and return when it has logged `until`."""
+        assert self._process is None, "it runs"
+        self._lines = Inbox()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _RUN, str(self.file)],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process, self._lines), daemon=True)
+        self._reader.start()
+        self.logged(until)
+        return self
+
+    def logged(self, text: str) -> str:
+        """The next line with this text that the running process logs."""
+        try:
+            return self._lines.take(lambda line: text in line, START_TIMEOUT)
+        except AssertionError:
+            raise AssertionError(f"it did not log {text!r}:\n" + "".join(self.log[-40:])) from None
+
+    def terminate(self) -> None:
+        """Ask it to end, as an init system does; it must do so in order."""
+        assert self._end(signal.SIGTERM) == 0, "".join(self.log[-40:])
+
+    def kill(self) -> None:
+        """End it without a word, as a power cut does."""
+        self._end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """End it, when it runs."""
+        if self._process is not None:
+            self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> int:
+        process, self._process = self._process, None
+        assert process is not None, "it does not run"
+        process.send_signal(how)
+        try:
+            code = process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait(10)
+        if self._reader is not None:
+            self._reader.join(10)
+        if process.stderr is not None:
+            process.stderr.close()
+        return code
+
+    def _read(self, process: "subprocess.Popen[str]", lines: Inbox[str]) -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            self.log.append(line)
+            lines.put(line)
