@@ -160,7 +160,7 @@ class Writer:
         return statement if self.is_sqlite else statement.replace("?", "%s")
 
     def on_rollback(self, call: Callable[[], None]) -> None:
-        """Call `call` if the running transaction does not commit."""
+        """Call `call` if the running transaction, or the savepoint it is in, does not come to stay."""
         self._undo.append(call)
 
     @contextmanager
@@ -207,11 +207,14 @@ class Writer:
             raise RuntimeError("a savepoint needs a transaction around it")
         connection = self.connection
         connection.exec_driver_sql("SAVEPOINT event_pusher")
+        undo_before = len(self._undo)
         try:
             yield
         except BaseException as error:
             told = storage_error(error) if isinstance(error, STORAGE_ERRORS) else None
             self._back_to_savepoint(connection, told or StorageError("the savepoint is gone"))
+            for call in self._undo[undo_before:]:
+                call()
             if told is not None:
                 raise told from None
             raise

@@ -1,6 +1,7 @@
 """The outbox in a database. A subclass provides the fixture `engine`: migrated and empty."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import Engine
@@ -51,6 +52,22 @@ class OutboxSuite:
         assert store.reserve_ids(1) == first + 10
         with writing(engine) as other:
             assert OutboxStore(other).reserve_ids(1) == first + 11
+
+    def test_ids_reserved_in_a_savepoint_that_failed_stay_reserved(self, engine: Engine, writer: Writer) -> None:
+        # Given a block whose savepoint was undone, and then the one that made it good
+        store, firsts = OutboxStore(writer), []
+        with writer.transaction():
+            with suppress(ZeroDivisionError), writer.savepoint():
+                firsts.append(store.reserve_ids(10))
+                raise ZeroDivisionError
+            with suppress(ZeroDivisionError), writer.savepoint():
+                store.insert([make_row(firsts[0])])
+                raise ZeroDivisionError
+            # When an id of it is used all the same
+            store.insert([make_row(firsts[0] + 1)])
+        # Then the next process gets others
+        with writing(engine) as other:
+            assert OutboxStore(other).reserve_ids(1) == firsts[0] + 10
 
     def test_a_commit_done_twice_inserts_once(self, writer: Writer) -> None:
         rows = insert(writer, 2)
