@@ -181,6 +181,21 @@ def test_what_a_waiting_session_was_told_of_is_not_told_as_offline_when_it_dies(
     assert_none(feed, alice, carries(message, "received"))
 
 
+def test_what_a_client_left_unacknowledged_when_it_closed_in_order_is_offline(
+    ejabberd: Site,
+) -> None:
+    # Given a client that took a message and did not acknowledge it
+    feed, alice = ejabberd.feed(), ejabberd.client(ejabberd.account())
+    bob = ejabberd.client(ejabberd.account()).enable_sm(acking=False)
+    message = alice.message(bob.bare, "hello")
+    bob.expect(has_id(message))
+    # When it ends its stream in order
+    bob.close()
+    # Then ejabberd stores the message, and it is told
+    assert feed.of(carries(message, "received", state="offline")).get("stored") == "true"
+    assert not feed.component.waiting(carries(message, "unacked"))
+
+
 def test_a_room_that_sends_to_the_account_of_a_live_session_is_told(ejabberd: Site) -> None:
     # Given a live session, and a room that sends to bare JIDs: ejabberd bounces that
     feed, room = ejabberd.feed(), ejabberd.component("muclight")
