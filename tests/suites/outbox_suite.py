@@ -82,6 +82,14 @@ class OutboxSuite:
         assert [row.id for row in store.load_after(ids[2], 3)] == ids[3:]
         assert store.highest_id() == ids[-1]
 
+    def test_rows_are_read_by_their_ids_while_they_wait(self, writer: Writer) -> None:
+        first, dead, last = insert(writer, 3)
+        store = OutboxStore(writer)
+        with writer.transaction():
+            store.bury([dead], ["x"], NOW)
+        assert store.load_ids([last.id, dead.id, first.id, 10**9]) == [first, last]
+        assert store.load_ids([]) == []
+
     def test_a_lane_is_read_alone(self, writer: Writer) -> None:
         # Given two lanes, and one of the same name at another backend
         first, other = insert(writer, 2), insert(writer, 1, lane="8")
