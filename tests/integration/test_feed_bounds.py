@@ -92,6 +92,21 @@ def test_a_ring_that_overflows_without_credit_tells_it_when_there_is_credit(smal
     assert covered == list(range(n + 1, covered[-1] + 1))
 
 
+def test_a_snapshot_pushes_nothing_out_of_the_ring(small: Site) -> None:
+    # Given an entry that is not acknowledged, and more sessions than the ring holds
+    sender = small.client(small.account())
+    for _ in range(20):
+        small.client(small.account(), priority=None)
+    feed = small.feed()
+    message = sender.message(sender.bare, "x")
+    n = int(feed.of(carries(message, "received")).get("n", ""))
+    # When a consumer resumes and gets the snapshot
+    feed.resume(**feed.position(n - 1))
+    # Then the entry is still there for the next one
+    again = Feed(feed.component, feed.host)
+    assert again.resume(snapshot=False, **feed.position(n - 1)).get("lost") == "0"
+
+
 def is_numbered(stanza: Element) -> bool:
     """Matches what stands for entries: one of them, or a gap."""
     element = child(stanza)

@@ -200,6 +200,16 @@ def test_the_end_of_the_snapshot_counts_its_sessions(site: Site) -> None:
     assert int(end.get("count", "")) == int(end.get("n", "")) - begin - 1
 
 
+def test_the_snapshot_is_whole_whatever_the_kinds(site: Site) -> None:
+    # Given a session
+    client = site.client(site.account())
+    # When a consumer resumes that wants no session events
+    feed = site.feed(resume=False)
+    feed.resume(kinds="received")
+    # Then the snapshot names it all the same
+    feed.event("session-start", user=client.bare)
+
+
 def test_a_second_consumer_takes_over(site: Site, feed: Feed) -> None:
     # Given two consumers, of which the second resumed last
     second = Feed(feed.component, feed.host)

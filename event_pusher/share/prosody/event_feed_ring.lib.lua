@@ -10,7 +10,8 @@ local ring_mt = { __index = ring_methods };
 -- snapshot's entries, called when a consumer has got all that was there at its resume. old: a ring to go on with.
 local function new(options, old)
 	local ring = setmetatable(old or {
-		items = {}, at = {}, bytes = 0,
+		items = {}, at = {}, bytes = 0;
+		free_from = 1, free_to = 0;   -- the newest snapshot's entries: they do not count against the bound
 		first = 1;                    -- the oldest entry that is still here
 		next = 1;                     -- the number that the next entry gets
 		acked = 0;                    -- the highest entry that anybody acknowledged
@@ -24,7 +25,7 @@ end
 
 local function drop(self)
 	local n = self.first;
-	self.bytes = self.bytes - #self.items[n];
+	if n < self.free_from or n > self.free_to then self.bytes = self.bytes - #self.items[n]; end
 	self.items[n], self.at[n] = nil, nil;
 	self.first = n + 1;
 end
@@ -34,7 +35,8 @@ function ring_methods:add(head, tail)
 	local n = self.next;
 	local entry = head .. n .. tail;
 	self.items[n], self.at[n] = entry, self.now();
-	self.bytes, self.next = self.bytes + #entry, n + 1;
+	self.next = n + 1;
+	if n > self.free_to then self.bytes = self.bytes + #entry; end
 	self:pump();
 	while self.bytes > self.limit and self.first < self.next do drop(self); end
 end
@@ -75,17 +77,21 @@ function ring_methods:ack(id, n)
 	return true;
 end
 
--- Send what the credit allows.
-function ring_methods:pump()
-	local c = self.consumer;
-	if not c or c.pumping then return; end
-	c.pumping = true;
+local function take_snapshot(self)
+	for n = max(self.first, self.free_from), self.free_to do self.bytes = self.bytes + #self.items[n]; end
+	self.free_from, self.free_to = self.next, math.huge;
+	local ok, err = pcall(self.snapshot);
+	self.free_to = self.next - 1;
+	if not ok then error(err, 0); end
+end
+
+local function send(self, c)
 	while c == self.consumer and not c.session.destroyed do
 		if c.mark and c.sent + 1 >= c.mark then
 			c.mark = nil;
-			self.snapshot();
+			take_snapshot(self);
 		elseif c.flight >= c.window or c.sent + 1 >= self.next then
-			break;
+			return;
 		elseif c.sent + 1 < self.first then  -- the bound was faster than the consumer
 			local gap = { from = c.sent + 1, to = self.first - 1 };
 			c.gaps[#c.gaps+1], c.sent = gap, gap.to;
@@ -95,7 +101,16 @@ function ring_methods:pump()
 			c.session.send(self.items[c.sent]);
 		end
 	end
+end
+
+-- Send what the credit allows.
+function ring_methods:pump()
+	local c = self.consumer;
+	if not c or c.pumping then return; end
+	c.pumping = true;
+	local ok, err = pcall(send, self, c);
 	c.pumping = nil;
+	if not ok then error(err, 0); end
 end
 
 -- Once a second: notices that the consumer went, and drops what is too old while there is none.

@@ -25,7 +25,7 @@ local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_session
 local NS, NS_PUSH, NS_DELEGATION = "urn:event-pusher:feed:0", "urn:xmpp:push:0", "urn:xmpp:delegation:2";
 local NS_FORWARD, NS_PUBSUB = "urn:xmpp:forward:0", "http://jabber.org/protocol/pubsub";
 local NS_STANZAS, NS_MAM = "urn:ietf:params:xml:ns:xmpp-stanzas", "urn:xmpp:mam:2";
-local VERSION, TIMEOUT, MAX_TIMEOUT, WINDOW, MAX_HELD = "0", 32, 600, "2000", 5000;
+local VERSION, TIMEOUT, MAX_TIMEOUT, WINDOW, MAX_HELD = "0", 32, 600, "2000", 10000;
 local KINDS = {
 	"sent", "received", "unacked", "available", "unavailable", "session-start", "session-end", "hibernation-start",
 	"hibernation-end", "subscribe", "user-removed",
@@ -120,8 +120,7 @@ local function inner(stanza, to)
 end
 
 -- session, extra (more attributes), stanza: each may be nil
-local function tell(kind, username, session, extra, stanza)
-	if not wanted:contains(kind) then return; end
+local function add_event(kind, username, session, extra, stanza)
 	local user = username .. "@" .. host;
 	local tail = "' kind='" .. kind .. "' user='" .. xml_escape(user) .. "'";
 	if session then
@@ -135,6 +134,10 @@ local function tell(kind, username, session, extra, stanza)
 	ring:add(event_head, tail .. "</message>");
 end
 
+local function tell(kind, ...)
+	if wanted:contains(kind) then add_event(kind, ...); end
+end
+
 local function priority_of(session)
 	return session.priority and " priority='" .. session.priority .. "'" or "";
 end
@@ -142,10 +145,10 @@ end
 local function snapshot()
 	local count = 0;
 	ring:add("<message " .. addresses .. "><snapshot-begin xmlns='" .. NS .. "'" .. names .. " n='", "'/></message>");
-	for username, account in pairs(wanted:contains("session-start") and hosts[host].sessions or {}) do
+	for username, account in pairs(hosts[host].sessions) do
 		for _, session in pairs(account.sessions) do
 			count = count + 1;
-			tell("session-start", username, session, (session.hibernating and " state='hibernated'" or "")
+			add_event("session-start", username, session, (session.hibernating and " state='hibernated'" or "")
 				.. (session.presence and priority_of(session) or ""));
 		end
 	end
