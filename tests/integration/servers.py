@@ -165,17 +165,20 @@ class Server(abc.ABC):
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
-        while True:
+        while not self._takes_connections():
             assert self._process is not None
             code = self._process.poll()
             assert code is None, f"the server ended with {code}:\n{self._tail()}"
-            try:
-                Component(f"probe.{self.domain}", self.component_port, self.secret).close()
-                socket.create_connection(("127.0.0.1", self.c2s_port), 1).close()
-                return
-            except (OSError, AssertionError):
-                assert time.monotonic() < deadline, f"the server does not come up:\n{self._tail()}"
-                time.sleep(0.05)
+            assert time.monotonic() < deadline, f"the server does not come up:\n{self._tail()}"
+            time.sleep(0.05)
+
+    def _takes_connections(self) -> bool:
+        try:
+            Component(f"probe.{self.domain}", self.component_port, self.secret).close()
+            socket.create_connection(("127.0.0.1", self.c2s_port), 1).close()
+        except (OSError, AssertionError):
+            return False
+        return True
 
     def _tail(self) -> str:
         output = self.directory / "output.log"

@@ -5,6 +5,7 @@ XEP-0198. Plain TCP only. What a test sends is a string, what it gets is an Elem
 """
 
 import base64
+import contextlib
 import hashlib
 import itertools
 import socket
@@ -59,7 +60,7 @@ def new_parser() -> "XMLPullParser[Element]":
     return XMLPullParser(events=("start", "end"))
 
 
-class Closed(AssertionError):
+class ClosedError(AssertionError):
     """The stream ended while the test waited for something on it."""
 
 
@@ -74,7 +75,7 @@ class Stream:
         self.handled = 0  # stanzas received since <enable/>, for XEP-0198
         self.acking = True  # answer <r/>; a test that wants unacknowledged messages says False
         self._news = threading.Condition()
-        self._parser: "XMLPullParser[Element]" = new_parser()
+        self._parser = new_parser()
         self._depth = 0
         self._root: Element | None = None
         self._write = threading.Lock()
@@ -97,7 +98,7 @@ class Stream:
                     if predicate(element):
                         return self.inbox.pop(index)
                 if self.closed:
-                    raise Closed(f"stream closed; inbox: {self.inbox_text()}")
+                    raise ClosedError(f"stream closed; inbox: {self.inbox_text()}")
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._news.wait(left):
                     raise AssertionError(f"not within {timeout} s; inbox: {self.inbox_text()}")
@@ -149,10 +150,8 @@ class Stream:
         self.hung_up = True
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         # The reading thread holds the descriptor in recv(): without a shutdown it would stay open.
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RD)
-        except OSError:
-            pass
         self._socket.close()
 
     def header(self, namespace: str, to: str, version: str = "") -> Element:
