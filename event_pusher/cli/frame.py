@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -74,6 +75,10 @@ class Root(Group):
     ) -> NoReturn:
         """Run; ends the process."""
         frame = Frame()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A name that the terminal cannot show must not end the command.
+                stream.reconfigure(errors="backslashreplace")
         extra.update(standalone_mode=False, obj=frame)
         try:
             code = super().main(args, prog_name or "event-pusher", **extra)
