@@ -87,7 +87,7 @@ def tell(child: subprocess.Popen[str]) -> dict[str, Any]:
     assert child.stdout is not None
     line = child.stdout.readline()
     if not line:
-        sys.exit(f"benchmark: {child.args} ended early")
+        sys.exit(f"benchmark: {child.args!r} ended early")
     answer: dict[str, Any] = json.loads(line)
     return answer
 

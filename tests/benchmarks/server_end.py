@@ -82,7 +82,8 @@ class ServerEnd:
         phase = self.phase
         if phase is None or not phase["rate"] or phase["made"] >= phase["events"]:
             return None
-        return max(0.0, phase["started"] + phase["made"] / phase["rate"] - time.monotonic())
+        due: float = phase["started"] + phase["made"] / phase["rate"]
+        return max(0.0, due - time.monotonic())
 
     def _begin(self, phase: dict[str, Any]) -> None:
         self.phase = phase | {"made": 0, "started": time.monotonic(), "latencies": {}, "again": 0}
