@@ -101,7 +101,7 @@ def test_a_snapshot_pushes_nothing_out_of_the_ring(small: Site) -> None:
     message = sender.message(sender.bare, "x")
     n = int(feed.of(carries(message, "received")).get("n", ""))
     # When a consumer resumes and gets the snapshot
-    feed.resume(**feed.position(n - 1))
+    feed.resume(snapshot=True, **feed.position(n - 1))
     # Then the entry is still there for the next one
     again = Feed(feed.component, feed.host)
     assert again.resume(snapshot=False, **feed.position(n - 1)).get("lost") == "0"
