@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -108,8 +109,9 @@ class ComponentSource(Source[ComponentSettings]):
         self.counters: dict[str, int] = dict.fromkeys(COUNTERS, 0)
         self._consumer = secrets.token_urlsafe(12)
         self._committed: dict[str, dict[tuple[str, str], Position]] = {}
-        self._resumed: dict[str, Position | None] = {}
-        self._epochs: dict[str, tuple[str, str]] = {}
+        self._lives: dict[str, tuple[str, str]] = {}
+        self._skipped: dict[str, Position] = {}
+        self._resuming = threading.Lock()
         self._failures: dict[tuple[str, Position], int] = {}
         self._taking = True
         self._feed = FeedReader(tools.name, settings.hosts, tools.clock, tools.log, self.counters)
@@ -157,6 +159,11 @@ class ComponentSource(Source[ComponentSettings]):
         committed.pop((position.feed, position.epoch), None)
         committed[position.feed, position.epoch] = position
         self._committed[host] = committed  # replaced whole: the reader may look at it meanwhile
+        with self._resuming:
+            skipped = self._skipped.get(host)
+            if skipped is not None and (skipped[:2] != position[:2] or skipped.n <= position.n):
+                del self._skipped[host]
+                self._resume(host)
         if self.stream.send(feed.ack(self.settings.domain, host, self._consumer, position)):
             self._count("acks_sent")
 
@@ -176,10 +183,11 @@ class ComponentSource(Source[ComponentSettings]):
     # --- what the stream tells, on its reader thread ----------------------------------------------------------
 
     def on_open(self) -> None:
-        """Resume every host's feed."""
+        """Resume every host's feed; one with an entry to leave out, when that is committed."""
         for host in self.settings.hosts:
-            places = self._committed.get(host, {})
-            self._resume(host, next(reversed(places.values()), None))
+            with self._resuming:
+                if host not in self._skipped:
+                    self._resume(host)
 
     def on_stanzas(self, stanzas: Sequence[etree._Element]) -> None:
         """Hand the core one list of what one read brought, in order."""
@@ -190,8 +198,8 @@ class ComponentSource(Source[ComponentSettings]):
                 item = self._feed.read(stanza) if self._taking else None
                 if item is None:
                     continue
-                if isinstance(item, FeedStarted) and not self._started(item):
-                    continue
+                if isinstance(item, FeedStarted):
+                    self._started(item)
                 items.append(item)
             elif stanza.tag == _IQ and stanza.get("type") in ("result", "error"):
                 answers.append(stanza)
@@ -219,12 +227,20 @@ class ComponentSource(Source[ComponentSettings]):
             *(host, position.n, position.feed, position.epoch, failures, error),
         )
         self._feed.seen[host] = position
+        with self._resuming:
+            self._skipped[host] = position
         self.tools.intake([Occurrence(self.tools.name, host, position)])
 
     # --- inside -----------------------------------------------------------------------------------------------
 
-    def _resume(self, host: str, position: Position | None) -> None:
-        self._resumed[host] = position
+    def _resume(self, host: str) -> None:
+        """
+        Resume behind what is committed, and no further.
+
+        A resume lets the ring forget: beyond an entry that breaks the stream it may go only when the core
+        has committed what comes before.
+        """
+        position = next(reversed(self._committed.get(host, {}).values()), None)
         self.stream.send(
             feed.resume(
                 self.settings.domain,
@@ -237,19 +253,18 @@ class ComponentSource(Source[ComponentSettings]):
             )
         )
 
-    def _started(self, told: FeedStarted) -> bool:
-        """Look at the answer to a resume; False when another resume was sent instead (another node answered)."""
+    def _started(self, told: FeedStarted) -> None:
+        """Look at the answer to a resume: which life of which feed it is."""
         life = (told.feed, told.epoch)
-        sent = self._resumed.get(told.host)
-        known = self._committed.get(told.host, {}).get(life)
-        if known is not None and (sent is None or sent[:2] != life):
-            self._resume(told.host, known)
-            return False
-        before = self._epochs.get(told.host)
-        self._epochs[told.host] = life
+        before = self._lives.get(told.host)
+        self._lives[told.host] = life
         if before is not None and before != life:
             self._sender.host_restarted(told.host)
-        return True
+        # Another node than the one we named may answer; it replays what we may have committed in an earlier life.
+        known = self._committed.get(told.host, {}).get(life)
+        seen = self._feed.seen.get(told.host)
+        if known is not None and (seen is None or seen[:2] != life):
+            self._feed.seen[told.host] = known
 
     def _asked(self, iq: etree._Element, items: list[Item]) -> None:
         delegated = next((child for child in iq if str(child.tag).endswith("}delegation")), None)

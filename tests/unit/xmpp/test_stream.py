@@ -79,7 +79,12 @@ class Bench:
         self.peers: list[Peer] = []
 
     def start(
-        self, *, silence: float = 60.0, secret: Callable[[], str] = lambda: "secret", cap: int = 262_144, patience: float = 10.0
+        self,
+        *,
+        silence: float = 60.0,
+        secret: Callable[[], str] = lambda: "secret",
+        cap: int = 262_144,
+        patience: float = 10.0,
     ) -> Stream:
         options = StreamOptions(
             self.listener.getsockname()[:2], "push.example.org", "example.org", cap, silence, patience
