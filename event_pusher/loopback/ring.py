@@ -30,6 +30,7 @@ class Ring:
         self._send: Send | None = None
         self._window = 0
         self._sent = 0
+        self._gap = 0  # entries behind `acked` that were never on the wire
         self._mark: int | None = None
         self._pumping = False
 
@@ -56,6 +57,7 @@ class Ring:
         self.consumer, self._send, self._window = consumer, send, window
         self._sent = position if position is not None else self.first - 1
         self.acked = max(self.acked, self._sent)
+        self._gap = 0
         self._mark = self.next
         return lost
 
@@ -68,6 +70,8 @@ class Ring:
         if consumer != self.consumer or self._send is None or number > self._sent:
             return False
         self._free(number)
+        if self._sent == number:
+            self._gap = 0
         self.pump()
         return True
 
@@ -80,12 +84,12 @@ class Ring:
             if self._mark is not None and self._sent + 1 >= self._mark:
                 self._mark = None
                 self._snapshot()
+            elif self._sent + 1 >= self.next or self._sent - self.acked - self._gap >= self._window:
+                break
             elif self._sent + 1 < self.first:
                 self._send(self._lost(self._sent + 1, self.first - 1))
+                self._gap += self.first - 1 - self._sent
                 self._sent = self.first - 1
-                self.acked = max(self.acked, self._sent)
-            elif self._sent + 1 >= self.next or self._sent - self.acked >= self._window:
-                break
             else:
                 self._sent += 1
                 self._send(self._entries[self._sent - self.first])
