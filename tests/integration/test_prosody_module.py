@@ -61,7 +61,7 @@ def quick(quick_site: Site) -> Iterator[Site]:
     quick_site.close()
 
 
-def test_a_message_told_as_hibernated_is_not_told_again_when_the_session_dies(quick: Site) -> None:
+def test_a_message_told_as_hibernated_comes_again_as_offline_when_the_session_dies(quick: Site) -> None:
     # Given a session which waits for resumption, and a message for it
     feed, alice, user = quick.feed(), quick.client(quick.account()), quick.account()
     bob = quick.client(user, "phone").enable_sm()
@@ -71,8 +71,8 @@ def test_a_message_told_as_hibernated_is_not_told_again_when_the_session_dies(qu
     feed.of(carries(message, "received", state="hibernated"))
     # When it waited long enough
     feed.event("session-end", user=bob.bare)
-    # Then it is unavailable, and the message is told neither as offline nor as unacknowledged
-    feed.event("unavailable", user=bob.bare)
+    # Then the message is offline, once, and never was unacknowledged: nobody had sent it
+    feed.of(carries(message, "received", state="offline"))
     assert_none(feed, alice, carries(message, "received"))
     assert not feed.component.waiting(carries(message, "unacked"))
 

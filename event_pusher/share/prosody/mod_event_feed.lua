@@ -315,7 +315,7 @@ end
 local function not_taken(event, kept)
 	local origin = event.origin;
 	local username = event.username or event.stanza.attr.to and jid.node(event.stanza.attr.to) or origin.username;
-	-- what a dying session had not acknowledged was told when it was handed to that session
+	-- what a dying session had not acknowledged is told by "delivery/failure"
 	if origin.smacks == false and origin.username == username then return; end
 	offline(username, event.stanza, kept);
 end
@@ -359,9 +359,19 @@ end
 hook("smacks-ack-delayed", function (event)
 	if event.origin.username then unacked_queue(event.origin, event.queue); end
 end);
+
+-- The session ends for good and its client has not got this. If it was the account's last, that is a message for
+-- somebody who is offline; else another session has it, or had it waiting.
 hook("delivery/failure", function (event)
-	local session = event.session;
-	if session.username and session.resource and not session.hibernating then unacked(session, event.stanza); end
+	local session, stanza = event.session, event.stanza;
+	if not (session.username and session.resource) or stanza.name ~= "message" then return; end
+	if not session.hibernating then unacked(session, stanza); end
+	local account = bare_sessions[session.username .. "@" .. host];
+	local sessions = account and account.sessions or {};
+	local last = next(sessions) == session.resource and next(sessions, session.resource) == nil;
+	if not last or from_store(stanza) or stanza:get_child("result", NS_MAM) then return; end
+	local kind = stanza.attr.type or "normal";
+	offline(session.username, stanza, hosts[host].modules.offline and (kind == "chat" or kind == "normal"));
 end, 10);
 
 -- Sessions ----------------------------------------------------------------------------------------------------------
@@ -532,8 +542,11 @@ local function delegated(request, answer)
 	module:send(strip(iq));
 end
 
+-- Whatever the namespace has: what is wrong with a request is for the component to say
 local function relay(event)
 	local origin, stanza = event.origin, event.stanza;
+	local kind, tag = stanza.attr.type, stanza.tags[1];
+	if kind ~= "set" and kind ~= "get" or not tag or tag.attr.xmlns ~= NS_PUSH then return; end
 	if not connected() then
 		origin.send(st.error_reply(stanza, "cancel", "service-unavailable"));
 		return true;
@@ -546,8 +559,7 @@ local function relay(event)
 		{ done = delegated, id = stanza.attr.id, full = full, bare = bare });
 	return true;
 end
-hook("iq-set/self/" .. NS_PUSH .. ":enable", relay, 10);
-hook("iq-set/self/" .. NS_PUSH .. ":disable", relay, 10);
+hook("iq/self", relay, 10);
 hook("account-disco-info", function (event)
 	if connected() then event.reply:tag("feature", { var = NS_PUSH }):up(); end
 end);

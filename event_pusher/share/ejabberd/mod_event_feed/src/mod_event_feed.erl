@@ -188,7 +188,7 @@ sent(Acc) -> Acc.
 received({#message{type = T} = Msg, #{jid := JID} = C2S} = Acc) when T /= error ->
     Feed = ?RING:feed(JID#jid.lserver),
     case maps:get(mgmt_state, C2S, inactive) of
-        pending -> {hibernated(Feed, Msg, C2S), C2S};
+        pending -> hibernated(Feed, Msg, C2S), Acc;
         S when S /= resumed, S /= timeout -> online(Feed, Msg, C2S), Acc;
         _ -> Acc
     end;
@@ -202,18 +202,14 @@ online(Feed, Msg, #{jid := JID} = C2S) ->
         false -> ok
     end.
 
+%% When this session dies, mod_stream_mgmt routes the message anew (resend_on_timeout), and it is told
+%% again, as what it is then: offline, or online in another session.
 hibernated(Feed, Msg, #{jid := JID} = C2S) ->
     case ?RING:wants(Feed, received) andalso is_message(Msg)
         andalso not lists:any(fun is_live/1, siblings(Msg, C2S)) of
-        true ->
-            report(Feed, received, JID, [{<<"state">>, <<"hibernated">>} | session(C2S)], Msg),
-            told(Msg);
-        false -> Msg
+        true -> report(Feed, received, JID, [{<<"state">>, <<"hibernated">>} | session(C2S)], Msg);
+        false -> ok
     end.
-
-%% When a session dies, mod_stream_mgmt routes anew what the client did not acknowledge. That this
-%% client has not got it was told already (hibernated, unacked): it is not told as offline again.
-told(Msg) -> xmpp:put_meta(Msg, event_feed_told, true).
 
 %% The account's other sessions which got a copy of this message too: those of the same priority,
 %% for a headline all that are not negative. A message to a full JID has none.
@@ -269,10 +265,9 @@ privacy_allows(Host, Who, Msg, Direction) ->
     allow == ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [Who, Msg, Direction]).
 
 %% Not a message of its own: a carbon copy, an answer from the archive, a replay of the offline
-%% store (reported when it went there) or of a dead session.
+%% store (reported when it went there).
 is_message(#message{meta = #{carbon_copy := true}}) -> false;
 is_message(#message{meta = #{from_offline := true}}) -> false;
-is_message(#message{meta = #{event_feed_told := true}}) -> false;
 is_message(#message{sub_els = [#mam_result{} | _]}) -> false;
 is_message(#message{}) -> true.
 
@@ -314,24 +309,19 @@ terminated(C2S, _Reason) -> C2S.
 unacked(#{jid := #jid{lserver = S}, mgmt_queue := Queue} = C2S) ->
     Feed = ?RING:feed(S),
     case ?RING:wants(Feed, unacked) of
-        true ->
-            Told = [unacked(Feed, C2S, Item) || Item <- p1_queue:to_list(Queue)],
-            C2S#{mgmt_queue => p1_queue:from_list(Told, p1_queue:type(Queue),
-                                                  p1_queue:get_limit(Queue))};
-        false -> C2S
-    end;
+        true -> [unacked(Feed, C2S, Msg) || {_, _, #message{} = Msg} <- p1_queue:to_list(Queue)];
+        false -> ok
+    end,
+    C2S;
 unacked(C2S) -> C2S.
 
-unacked(Feed, #{jid := JID} = C2S, {N, Time, #message{type = T} = Msg} = Item) when T /= error ->
-    case is_unacked(Msg) of
-        true -> report(Feed, unacked, JID, session(C2S), Msg), {N, Time, told(Msg)};
-        false -> Item
-    end;
-unacked(_Feed, _C2S, Item) -> Item.
+unacked(Feed, #{jid := JID} = C2S, #message{type = T} = Msg) when T /= error ->
+    is_unacked(Msg) andalso report(Feed, unacked, JID, session(C2S), Msg);
+unacked(_Feed, _C2S, _Msg) -> false.
 
 %% An offline replay which the client did not acknowledge is unacknowledged like any other.
 is_unacked(#message{meta = Meta} = Msg) ->
-    is_message(Msg#message{meta = maps:without([from_offline, event_feed_told], Meta)}).
+    is_message(Msg#message{meta = maps:remove(from_offline, Meta)}).
 
 self_presence({#presence{type = available, priority = P},
                #{jid := #jid{lserver = S} = JID} = C2S} = Acc) ->
@@ -512,16 +502,13 @@ hand_back(Inner, Id, Component, Host) ->
 
 %%% Enable and disable, in the envelope of XEP-0355
 
-push_iq(#iq{type = set, from = #jid{luser = U, lserver = S},
-            to = #jid{luser = U, lserver = S, lresource = <<>>},
-            sub_els = [#xmlel{name = Name}]} = IQ)
-  when Name == <<"enable">>; Name == <<"disable">> ->
+%% Whatever the namespace has: what is wrong with a request is for the component to say.
+push_iq(#iq{from = #jid{luser = U, lserver = S},
+            to = #jid{luser = U, lserver = S, lresource = <<>>}} = IQ) ->
     case ejabberd_router:is_my_route(component(S)) of
         true -> delegate(IQ), ignore;
         false -> xmpp:make_error(IQ, xmpp:err_service_unavailable())
     end;
-push_iq(#iq{from = #jid{luser = U, lserver = S}, to = #jid{luser = U, lserver = S}} = IQ) ->
-    xmpp:make_error(IQ, xmpp:err_bad_request());
 push_iq(IQ) ->
     xmpp:make_error(IQ, xmpp:err_forbidden()).
 
