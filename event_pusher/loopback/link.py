@@ -84,10 +84,10 @@ class Link:
             if stanzas and not admitted:
                 if stanzas[0].tag != _HANDSHAKE or (stanzas.pop(0).text or "") != digest:
                     raise self._refuse("not-authorized")
-                self._transport.write(b"<handshake/>")
-                self._transport.start("loopback")
+                self._transport.send(b"<handshake/>")  # waits in the queue until the server knows of us
                 admitted = True
                 self._on_open(self)
+                self._transport.start("loopback")
             if stanzas:
                 self._on_stanzas(self, stanzas)
             if parser.ended:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from pydantic import Field, field_validator, model_validator
-
 from event_pusher.abc import Source, SourceTools, StanzaSender
-from event_pusher.errors import InvalidJid, StreamError
+from event_pusher.errors import StreamError
 from event_pusher.intake import FeedStarted, Item, Occurrence, Position, Refusal
-from event_pusher.jid import Jid
-from event_pusher.options import Secret, Section
-from event_pusher.xmpp import disco, feed, names
+from event_pusher.options import Section
+from event_pusher.sources.component_settings import ComponentSettings
+from event_pusher.xmpp import disco, feed_wire, names
 from event_pusher.xmpp.answers import OpenIqs
 from event_pusher.xmpp.delegation import Envelope, unwrap
 from event_pusher.xmpp.feed import FeedReader
-from event_pusher.xmpp.parser import MAX_STANZA_BYTES
-from event_pusher.xmpp.publish import IqSender, PublishAs
+from event_pusher.xmpp.publish import IqSender
 from event_pusher.xmpp.push import read_request
 from event_pusher.xmpp.stanzas import iq_error
 from event_pusher.xmpp.stream import Stream, StreamOptions
@@ -29,70 +25,14 @@ from event_pusher.xmpp.stream import Stream, StreamOptions
 if TYPE_CHECKING:
     from lxml import etree
 
+__all__ = ["COUNTERS", "ComponentSettings", "ComponentSource"]
+
 _MESSAGE: Final = f"{{{names.COMPONENT}}}message"
 _IQ: Final = f"{{{names.COMPONENT}}}iq"
 #: So often the same entry may break the stream before it is left out.
 _MAX_FAILURES: Final = 3
 _FORBIDDEN: Final = Refusal("auth", "forbidden", "this component is told so by its own hosts only")
 _MALFORMED: Final = Refusal("modify", "bad-request", "the delegated IQ lacks an id, a from or a to")
-
-
-class ComponentSettings(Section):
-    """
-    ``[sources.component]``.
-
-    `domain`: the component's. `server`: "HOST:PORT" of the server's component listener. `hosts`: the domains
-    that are served; nobody else is believed. `publish_as`: from whose domain notifications go out. `window`:
-    entries that may be on their way. `kinds`: which events the hosts shall tell (empty: all). `bodies`: False =
-    message texts do not leave the server.
-    """
-
-    type: str | None = None
-    domain: str
-    server: str = "127.0.0.1:5347"
-    secret: Secret
-    hosts: tuple[str, ...] = Field(min_length=1)
-    allow_plaintext: bool = False
-    publish_as: PublishAs = "host"
-    window: int = Field(default=2000, ge=1, le=100_000)
-    max_stanza_bytes: int = Field(default=MAX_STANZA_BYTES, ge=10_000, le=10_000_000)
-    open_per_service: int = Field(default=1000, ge=1, le=100_000)
-    kinds: tuple[str, ...] = ()
-    bodies: bool = True
-
-    @field_validator("domain", "hosts")
-    @classmethod
-    def _domains(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        return _domain(value) if isinstance(value, str) else tuple(map(_domain, value))
-
-    @field_validator("kinds")
-    @classmethod
-    def _words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(kind.replace("-", "").isalpha() for kind in value):
-            raise ValueError('kinds are names such as "received"')
-        return value
-
-    @model_validator(mode="after")
-    def _safe(self) -> ComponentSettings:
-        host, _ = self.address
-        if self.domain in self.hosts:
-            raise ValueError("domain is the component's own and cannot be one of hosts")
-        if len(set(self.hosts)) != len(self.hosts):
-            raise ValueError("hosts names a domain twice")
-        if not self.allow_plaintext and not _is_loopback(host):
-            raise ValueError(
-                f"server = {self.server!r} is not on this machine and XEP-0114 is not encrypted: "
-                "use a tunnel, or set allow_plaintext = true if the network between them is yours alone"
-            )
-        return self
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """`server`, apart. Raises `ValueError`."""
-        host, _, port = self.server.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 1 << 16:
-            raise ValueError('server must be "HOST:PORT", for instance "127.0.0.1:5347"')
-        return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 class ComponentSource(Source[ComponentSettings]):
@@ -164,7 +104,7 @@ class ComponentSource(Source[ComponentSettings]):
             if skipped is not None and (skipped[:2] != position[:2] or skipped.n <= position.n):
                 del self._skipped[host]
                 self._resume(host)
-        if self.stream.send(feed.ack(self.settings.domain, host, self._consumer, position)):
+        if self.stream.send(feed_wire.ack(self.settings.domain, host, self._consumer, position)):
             self._count("acks_sent")
 
     def stanzas(self) -> StanzaSender:
@@ -213,7 +153,7 @@ class ComponentSource(Source[ComponentSettings]):
     def on_closed(self, error: StreamError, suspect: etree._Element | None) -> None:
         """Note which entry broke the stream, and leave it out when it did so too often."""
         self._sender.lost()
-        place = feed.place_of(suspect, self.settings.hosts) if suspect is not None else None
+        place = feed_wire.place_of(suspect, self.settings.hosts) if suspect is not None else None
         if place is None:
             return
         failures = self._failures[place] = self._failures.get(place, 0) + 1
@@ -242,7 +182,7 @@ class ComponentSource(Source[ComponentSettings]):
         """
         position = next(reversed(self._committed.get(host, {}).values()), None)
         self.stream.send(
-            feed.resume(
+            feed_wire.resume(
                 self.settings.domain,
                 host,
                 self._consumer,
@@ -309,20 +249,3 @@ COUNTERS: Final = (
     *("requests_read", "requests_refused", "requests_forged", "requests_sent", "requests_unsent", "requests_expired"),
     *("answers_read", "answers_late", "answers_unknown", "answers_forged", "relays_refused"),
 )
-
-
-def _domain(text: str) -> str:
-    try:
-        jid = Jid.parse(text)
-    except InvalidJid as error:
-        raise ValueError(str(error)) from None
-    if jid.local or jid.resource:
-        raise ValueError(f"{text!r} is not a domain")
-    return jid.domain
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -15,7 +15,6 @@ from event_pusher.events import (
     ChatEvent,
     Event,
     MessageType,
-    Stanza,
     State,
     UnackedMessageEvent,
     UserStatusEvent,
@@ -23,28 +22,28 @@ from event_pusher.events import (
 from event_pusher.intake import FeedLost, FeedStarted, Item, Occurrence, Position, Removed, SessionChange, Snapshot
 from event_pusher.jid import Jid
 from event_pusher.xmpp import names
-from event_pusher.xmpp.stanzas import attributes
+from event_pusher.xmpp.feed_wire import (
+    VERSION,
+    BadEvent,
+    full_jid,
+    inner_message,
+    number,
+    priority_of,
+    sender_of,
+    stamp_of,
+    stanza_of,
+    user_of,
+)
 
 if TYPE_CHECKING:
     from event_pusher.abc import Clock
 
-VERSION: Final = "0"
 _FEED: Final = f"{{{names.FEED}}}"
 _EVENT: Final = f"{_FEED}event"
-_FORWARDED: Final = f"{{{names.FORWARD}}}forwarded"
-_DELAY: Final = f"{{{names.DELAY}}}delay"
-_MESSAGE: Final = f"{{{names.CLIENT}}}message"
-_BODY: Final = f"{{{names.CLIENT}}}body"
 _TYPES: Final = frozenset(get_args(MessageType))
 _STATES: Final = frozenset(get_args(State))
-#: lxml repeats the stream's own prefix in the start tag of every part that is written.
-_INHERITED: Final = f' xmlns:stream="{names.STREAMS}"'.encode()
 #: An event's time may be this many seconds ahead of ours; beyond, the server's clock is wrong and ours counts.
 _AHEAD: Final = 5.0
-
-
-class _BadEvent(Exception):  # noqa: N818 - never leaves this module
-    """An event that says nothing usable; its text is the reason, from a short list, without content."""
 
 
 class FeedReader:
@@ -119,32 +118,32 @@ class FeedReader:
             if read is not None:
                 read(message, told, occurrence)
             elif kind in ("user-removed", "host-removed"):
-                user = str(_user(told)) if kind == "user-removed" else None
+                user = str(user_of(told)) if kind == "user-removed" else None
                 return Removed(self._source, host, user, position)
             else:
                 self._count("events_unknown_kind")
                 self._tell(f"the feed of {host} has events of the unknown kind {kind[:40]!r}")
         except InvalidJid:
             self._refuse(occurrence, f"a {kind} event of {host} with an address that is no JID")
-        except _BadEvent as reason:
+        except BadEvent as reason:
             self._refuse(occurrence, f"a {kind} event of {host} {reason}")
         return occurrence
 
     # --- kinds ------------------------------------------------------------------------------------------------
 
     def _received(self, message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
-        inner, stamp = _inner(message)
+        inner, stamp = inner_message(message)
         kind = inner.get("type") or "normal"
         if kind not in _TYPES:
             return
-        user = _user(told)
-        sender = _sender(inner)
+        user = user_of(told)
+        sender = sender_of(inner)
         to = inner.get("to")
         recipient = Jid.parse(to) if to else user
         if recipient is not user and (recipient.domain != user.domain or recipient.local != user.local):
             recipient = user
         state = told.get("state")
-        stanza = _stanza(inner)
+        stanza = stanza_of(inner)
         occurrence.event = ChatEvent(
             cast("MessageType", kind),
             "out",
@@ -157,30 +156,30 @@ class FeedReader:
         occurrence.acc = self._acc(occurrence, stamp)
 
     def _sent(self, message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
-        inner, stamp = _inner(message)
+        inner, stamp = inner_message(message)
         kind = inner.get("type") or "normal"
         if kind not in _TYPES:
             return
-        sender = _full(told)
+        sender = full_jid(told)
         to = inner.get("to")
         recipient = Jid.parse(to) if to else sender.bare
         session = told.get("session") or None
-        event = ChatEvent(cast("MessageType", kind), "in", sender, recipient, _stanza(inner), None, session)
+        event = ChatEvent(cast("MessageType", kind), "in", sender, recipient, stanza_of(inner), None, session)
         occurrence.event, occurrence.acc = event, self._acc(occurrence, stamp)
 
     def _unacked(self, message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
-        inner, stamp = _inner(message)
+        inner, stamp = inner_message(message)
         if (inner.get("type") or "normal") not in _TYPES:
             return
         session = told.get("session") or None
-        occurrence.event = UnackedMessageEvent(_full(told), _sender(inner), _stanza(inner), session)
+        occurrence.event = UnackedMessageEvent(full_jid(told), sender_of(inner), stanza_of(inner), session)
         occurrence.acc = self._acc(occurrence, stamp)
 
     def _presence(self, message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
         self._session(message, told, occurrence)
-        jid = _full(told)
+        jid = full_jid(told)
         if not jid.resource:
-            raise _BadEvent("without a resource")
+            raise BadEvent("without a resource")
         online = told.get("kind") == "available"
         available = self._available[occurrence.host]
         session = told.get("session") or str(jid)
@@ -191,13 +190,13 @@ class FeedReader:
         else:
             available.add(session)
         occurrence.event = cast("Event", UserStatusEvent(jid, "online" if online else "offline"))
-        occurrence.acc = self._acc(occurrence, _stamp(message))
+        occurrence.acc = self._acc(occurrence, stamp_of(message))
 
     def _session(self, message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
-        kind, user = told.get("kind"), str(_user(told))
+        kind, user = told.get("kind"), str(user_of(told))
         resource, session = told.get("resource") or "", told.get("session") or ""
         hibernated = told.get("state") == "hibernated" or kind == "hibernation-start"
-        priority = _priority(told.get("priority"))
+        priority = priority_of(told.get("priority"))
         occurrence.change = SessionChange(cast("Any", kind), user, resource, session, priority, hibernated)
         if kind == "session-end":
             self._available[occurrence.host].discard(session)
@@ -217,7 +216,7 @@ class FeedReader:
             )
             return None
         feed, epoch = told.get("feed") or "", told.get("epoch") or ""
-        first, coming, lost = _number(told.get("first")), _number(told.get("next")), _number(told.get("lost"))
+        first, coming, lost = number(told.get("first")), number(told.get("next")), number(told.get("lost"))
         if not feed or not epoch or first < 0 or coming < 0:
             self._count("messages_ignored")
             self._tell(f"{host} answered a resume with a <feed/> that lacks feed, epoch, first or next")
@@ -225,13 +224,12 @@ class FeedReader:
         return FeedStarted(self._source, host, feed, epoch, first, coming, max(0, lost))
 
     def _feed_lost(self, host: str, told: etree._Element) -> Item | None:
-        start, end = _number(told.get("from")), _number(told.get("to"))
+        start, end = number(told.get("from")), number(told.get("to"))
         feed, epoch = told.get("feed") or "", told.get("epoch") or ""
         if start < 0 or end < start:
             self._count("messages_ignored")
             return None
         self._counters["events_lost"] = self._counters.get("events_lost", 0) + end - start + 1
-        self._log.error("the feed of %s lost the entries %d to %d: its ring was full", host, start, end)
         seen = self.seen.get(host)
         if seen is None or seen[:2] != (feed, epoch) or seen.n < end:
             self.seen[host] = Position(feed, epoch, end)
@@ -249,11 +247,9 @@ class FeedReader:
             self._available[host].clear()
         return Snapshot(self._source, host, "begin" if begins else "end", position)
 
-    # --- small things -----------------------------------------------------------------------------------------
-
-    def _position(self, host: str, feed: str | None, epoch: str | None, number: str | None) -> Position | None:
+    def _position(self, host: str, feed: str | None, epoch: str | None, text: str | None) -> Position | None:
         """The entry's place, if it was not read before: a resume replays what is not committed yet."""
-        n = _number(number)
+        n = number(text)
         if not feed or not epoch or n < 0:
             self._count("events_refused")
             self._tell(f"{host} sends events without feed, epoch or n")
@@ -301,102 +297,5 @@ class FeedReader:
         self._counters[name] = self._counters.get(name, 0) + 1
 
 
-def resume(
-    component: str, host: str, consumer: str, position: Position | None, *, kinds: str, bodies: bool, window: int
-) -> bytes:
-    """Build the ``<resume/>`` for `host`; `position` is the last entry that is committed, None at the first start."""
-    told = attributes(
-        version=VERSION,
-        consumer=consumer,
-        feed=position.feed if position else None,
-        epoch=position.epoch if position else None,
-        n=position.n if position else None,
-        kinds=kinds or None,
-        bodies="yes" if bodies else "no",
-        window=window,
-    )
-    return _message(component, host, f"<resume xmlns='{names.FEED}'{told}/>")
-
-
-def ack(component: str, host: str, consumer: str, position: Position) -> bytes:
-    """Build the ``<ack/>``: all up to `position` is committed."""
-    told = attributes(feed=position.feed, epoch=position.epoch, n=position.n, consumer=consumer)
-    return _message(component, host, f"<ack xmlns='{names.FEED}'{told}/>")
-
-
-def place_of(message: etree._Element, hosts: Collection[str]) -> tuple[str, Position] | None:
-    """Whose entry this is, of a stanza that may be half read: (host, position), None when it does not show."""
-    host = message.get("from")
-    if host is None or host not in hosts or not len(message) or not str(message[0].tag).startswith(_FEED):
-        return None
-    get = message[0].get
-    feed, epoch, n = get("feed"), get("epoch"), _number(get("n"))
-    return (host, Position(feed, epoch, n)) if feed and epoch and n >= 0 else None
-
-
-def _message(component: str, host: str, child: str) -> bytes:
-    return f"<message{attributes(from_=component, to=host)}>{child}</message>".encode()
-
-
 def _nothing(message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
     """Known, and of no interest to any backend yet."""
-
-
-def _inner(message: etree._Element) -> tuple[etree._Element, str | None]:
-    """The message inside ``<forwarded/>`` and the stamp of its ``<delay/>``."""
-    forwarded = message[1] if len(message) > 1 else None
-    if forwarded is None or forwarded.tag != _FORWARDED or not len(forwarded):
-        raise _BadEvent("without a forwarded message")
-    inner = forwarded[-1]
-    if inner.tag != _MESSAGE:
-        raise _BadEvent("without a forwarded message")
-    first = forwarded[0]
-    return inner, first.get("stamp") if first.tag == _DELAY else None
-
-
-def _stamp(message: etree._Element) -> str | None:
-    delay = message.find(f"{_FORWARDED}/{_DELAY}")
-    return delay.get("stamp") if delay is not None else None
-
-
-def _stanza(inner: etree._Element) -> Stanza:
-    body = ""
-    for child in inner:
-        if child.tag == _BODY:
-            body = child.text or ""
-            break
-    xml = etree.tostring(inner, encoding="utf-8", with_tail=False).replace(_INHERITED, b"", 1)
-    return Stanza(xml, body=body, id=inner.get("id") or "", type=inner.get("type") or "")
-
-
-def _sender(inner: etree._Element) -> Jid:
-    sender = inner.get("from")
-    if not sender:
-        raise _BadEvent("with a message that has no from")
-    return Jid.parse(sender)
-
-
-def _user(told: etree._Element) -> Jid:
-    user = told.get("user")
-    if not user:
-        raise _BadEvent("without a user")
-    return Jid.parse(user)
-
-
-def _full(told: etree._Element) -> Jid:
-    user, resource = told.get("user"), told.get("resource")
-    if not user:
-        raise _BadEvent("without a user")
-    return Jid.parse(f"{user}/{resource}" if resource else user)
-
-
-def _number(text: str | None) -> int:
-    """A number of the feed; -1 when it is none. Long ones are refused: the database has 64 bits."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else -1  # noqa: PLR2004 - 10^18
-
-
-def _priority(text: str | None) -> int | None:
-    try:
-        return max(-128, min(127, int(text))) if text else None
-    except ValueError:
-        return None

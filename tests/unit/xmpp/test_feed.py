@@ -9,7 +9,7 @@ from lxml import etree
 from event_pusher.events import ChatEvent, UnackedMessageEvent, UserStatusEvent
 from event_pusher.intake import FeedLost, FeedStarted, Item, Occurrence, Position, Removed, SessionChange, Snapshot
 from event_pusher.jid import Jid
-from event_pusher.xmpp import feed
+from event_pusher.xmpp import feed_wire
 from event_pusher.xmpp.feed import FeedReader
 
 Make = Callable[[str], etree._Element]
@@ -325,11 +325,11 @@ def test_a_gap_that_nobody_told_of_is_counted(
 
 
 def test_a_resume_and_an_ack_say_where_we_stand(stanza: Make) -> None:
-    first = stanza(feed.resume("p.x", "x", "C", None, kinds="", bodies=True, window=7).decode())
+    first = stanza(feed_wire.resume("p.x", "x", "C", None, kinds="", bodies=True, window=7).decode())
     later = stanza(
-        feed.resume("p.x", "x", "C", Position("F", "E", 4), kinds="received", bodies=False, window=7).decode()
+        feed_wire.resume("p.x", "x", "C", Position("F", "E", 4), kinds="received", bodies=False, window=7).decode()
     )
-    done = stanza(feed.ack("p.x", "x", "C", Position("F'&", "E", 5)).decode())
+    done = stanza(feed_wire.ack("p.x", "x", "C", Position("F'&", "E", 5)).decode())
     assert dict(first[0].items()) == {"version": "0", "consumer": "C", "bodies": "yes", "window": "7"}
     assert (later[0].get("feed"), later[0].get("n"), later[0].get("bodies")) == ("F", "4", "no")
     assert dict(done[0].items()) == {"feed": "F'&", "epoch": "E", "n": "5", "consumer": "C"}
