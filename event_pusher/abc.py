@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, 
 
 from event_pusher.errors import (
     DestinationGone,
+    NothingSent,
     PermanentPublishError,
     TemporaryPublishError,
     UnknownOutcome,
@@ -195,6 +196,8 @@ def outcome_of(error: BaseException) -> Outcome:
             return Dead(str(error))
         case UnknownOutcome():
             return Unknown(str(error))
+        case NothingSent():
+            return Unsent(str(error))
         case TemporaryPublishError():
             return Retry(str(error), error.retry_after)
         case _:
@@ -281,7 +284,7 @@ class BackendTools:
     What a backend may use. It may grow.
 
     `plugins` are its plugins in order; `host_settings` and `host_plugins` hold what ``[hosts."…".backends.NAME]`` says
-    otherwise for a host.
+    otherwise for a host. `chains` are those that `BackendSettings.plugin_chains` names, by the names that stand there.
     """
 
     name: str
@@ -294,13 +297,14 @@ class BackendTools:
     log: logging.Logger
     host_settings: Mapping[str, Any] = field(default_factory=dict)
     host_plugins: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    chains: Mapping[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class PluginChain:
-    """A chain of push plugins, made known to its members before it is complete; `first` is whom the backend asks."""
+    """A chain of plugins, made known to its members before it is complete; `first` is whom the backend asks."""
 
-    first: PushPlugin[Any] | None = None
+    first: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,11 +312,12 @@ class PluginTools:
     """
     What a plugin may use. It may grow.
 
-    `next` is the push plugin behind it in the `chain` (None for the last one, and for event plugins).
+    `next` is the plugin behind it in the `chain` (None for the last one, and for event plugins). Both hold plugins of
+    the backend's own kind (`Backend.Plugin`).
     """
 
     name: str
-    next: PushPlugin[Any] | None
+    next: Any
     chain: PluginChain
     sessions: Sessions
     clock: Clock
@@ -437,9 +442,10 @@ class PushPlugin(Generic[C]):
 
     @property
     def _next(self) -> PushPlugin[Any]:
-        if self.tools.next is None:
+        behind: PushPlugin[Any] | None = self.tools.next
+        if behind is None:
             raise NotImplementedError(f"{type(self).__name__} stands last and must answer itself")
-        return self.tools.next
+        return behind
 
 
 class EventPlugin(Generic[C]):

@@ -27,7 +27,6 @@ from event_pusher.abc import (
     EventPlugin,
     PluginChain,
     PluginTools,
-    PushPlugin,
     Source,
     SourceTools,
 )
@@ -189,6 +188,7 @@ class _Workshop:
             log=_log(named.name),
             host_settings=named.host_settings,
             host_plugins={host: self._chain(plugins) for host, plugins in named.host_plugins.items()},
+            chains={names: self._chain(plugins) for names, plugins in named.chains.items()},
         )
         return named.cls(named.settings, tools)
 
@@ -196,17 +196,16 @@ class _Workshop:
         plugin: EventPlugin[Any] = named.cls(named.settings, self._plugin_tools(named.name, None, PluginChain()))  # type: ignore[assignment]  # the registry checked the class of its group
         return plugin
 
-    def _chain(self, plugins: Sequence[NamedPlugin]) -> tuple[PushPlugin[Any], ...]:
+    def _chain(self, plugins: Sequence[NamedPlugin]) -> tuple[Any, ...]:
         """The last one is made first: each knows the one behind it."""
         chain = PluginChain()
-        made: list[PushPlugin[Any]] = []
+        made: list[Any] = []
         for named in reversed(plugins):
-            plugin: PushPlugin[Any] = named.cls(named.settings, self._plugin_tools(named.name, chain.first, chain))  # type: ignore[assignment]  # as above
-            chain.first = plugin
-            made.insert(0, plugin)
+            chain.first = named.cls(named.settings, self._plugin_tools(named.name, chain.first, chain))
+            made.insert(0, chain.first)
         return tuple(made)
 
-    def _plugin_tools(self, name: str, behind: PushPlugin[Any] | None, chain: PluginChain) -> PluginTools:
+    def _plugin_tools(self, name: str, behind: Any, chain: PluginChain) -> PluginTools:
         return PluginTools(name, behind, chain, self._sessions, self._clock, _log(name))
 
 

@@ -51,6 +51,7 @@ REASONS: Mapping[str, str] = {
     "no-registration": "the user has no enabled registration",
     "only-users": "only_users does not name the user",
     "plugin": "a plugin decided against it",
+    "gone": "the destination said that it wants no more of these",
     "dry-run": "dry_run is on: it would have been pushed",
     "nothing": "the backend makes nothing of it",
 }

@@ -13,10 +13,11 @@ Every error of the framework.
     └── PublishError               what ``Backend.publish`` may raise
         ├── TemporaryPublishError  try again, after ``retry_after`` seconds if given
         ├── UnknownOutcome         bytes may have left: try again, without a strike
+        ├── NothingSent            nothing left, and no fault of the destination: soon again, no attempt counted
         └── PermanentPublishError  never try this delivery again
             └── DestinationGone    nor any other one to this destination
 
-`outcome_of` in :mod:`event_pusher.abc` maps the last four to outcomes.
+`outcome_of` in :mod:`event_pusher.abc` maps the last five to outcomes.
 """
 
 from collections.abc import Sequence
@@ -73,6 +74,10 @@ class TemporaryPublishError(PublishError):
 
 class UnknownOutcome(PublishError):  # noqa: N818 - the name of the outcome it stands for
     """Bytes may have left and no answer came: try again with the same key, without a strike."""
+
+
+class NothingSent(PublishError):  # noqa: N818 - the name of the outcome it stands for
+    """Nothing left, and not because of the destination: try again soon, without counting an attempt."""
 
 
 class PermanentPublishError(PublishError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -152,6 +153,14 @@ class BackendSettings(Section):
     retry: RetrySettings = RetrySettings()
     max_age: Duration = 86400.0
     order_hold: Duration | None = None
+
+    def plugin_chains(self) -> Iterable[tuple[tuple[str | int, ...], tuple[str, ...]]]:
+        """
+        Name the chains of plugins that stand elsewhere than in ``plugin_module``: (path in the section, names).
+
+        A backend whose settings override it gets these, as `BackendTools.chains`, and none of its own.
+        """
+        return ()
 
 
 class NoSettings(Section):

@@ -11,6 +11,7 @@ from event_pusher.settings.model import NamedPlugin
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from event_pusher.options import BackendSettings
     from event_pusher.settings.faults import Faults, Path
     from event_pusher.settings.sections import Sections
 
@@ -37,6 +38,12 @@ class Chains:
         if LAST in names[:-1]:
             self._faults.add(path, f'"{LAST}" answers everything: what stands behind it would never be asked')
         return self._chain(kind, [*names, LAST] if LAST not in names else names, path)
+
+    def named_by(
+        self, kind: str, settings: BackendSettings, path: Path
+    ) -> dict[tuple[str, ...], tuple[NamedPlugin, ...]]:
+        """Make the chains that the `settings` of the backend at `path` name elsewhere than in ``plugin_module``."""
+        return {names: self.of_backend(kind, names, (*path, *at)) for at, names in settings.plugin_chains()}
 
     def of_events(self, names: Sequence[str], path: Path) -> tuple[NamedPlugin, ...]:
         """Make the chain that every event passes before the backends see it."""

@@ -106,7 +106,11 @@ class NamedSource:
 
 @dataclass(frozen=True, slots=True)
 class NamedBackend:
-    """``[backends.NAME]``; `host_settings` and `host_plugins` have only the hosts that say otherwise."""
+    """
+    ``[backends.NAME]``; `host_settings` and `host_plugins` have only the hosts that say otherwise.
+
+    `chains`: see `BackendSettings.plugin_chains`; those of all hosts, by the names that were asked for.
+    """
 
     name: str
     type: str
@@ -115,6 +119,7 @@ class NamedBackend:
     plugins: tuple[NamedPlugin, ...] = ()
     host_settings: Mapping[str, BackendSettings] = field(default_factory=dict)
     host_plugins: Mapping[str, tuple[NamedPlugin, ...]] = field(default_factory=dict)
+    chains: Mapping[tuple[str, ...], tuple[NamedPlugin, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,6 @@ class Settings:
             EVENT_PLUGINS: {plugin.name for plugin in self.event_plugins},
         }
         for backend in self.backends:
-            for chain in (backend.plugins, *backend.host_plugins.values()):
+            for chain in (backend.plugins, *backend.host_plugins.values(), *backend.chains.values()):
                 groups.setdefault(PLUGINS + backend.type, set()).update(plugin.name for plugin in chain)
         return groups

@@ -146,6 +146,7 @@ class _Reader:
         settings = self._sections.read(cls.Settings, raw, path)
         host_settings: dict[str, BackendSettings] = {}
         host_plugins: dict[str, tuple[NamedPlugin, ...]] = {}
+        chains = {} if settings is None else self._chains.named_by(kind, settings, path)
         for host, tables in overrides.items():
             if name not in tables:
                 continue
@@ -153,12 +154,14 @@ class _Reader:
             special = self._override(cls.Settings, raw, tables[name], at, whole=settings is not None)
             if special is not None:
                 host_settings[_folded(host)] = special
+                chains |= self._chains.named_by(kind, special, at)
                 if cls.Plugin is not None and "plugin_module" in tables[name]:
                     host_plugins[_folded(host)] = self._chain(kind, special, at)
         if settings is None:
             return None
-        plugins = () if cls.Plugin is None else self._chain(kind, settings, path)
-        return NamedBackend(name, kind, cls, settings, plugins, host_settings, host_plugins)
+        own = cls.Plugin is not None and cls.Settings.plugin_chains is BackendSettings.plugin_chains
+        plugins = self._chain(kind, settings, path) if own else ()
+        return NamedBackend(name, kind, cls, settings, plugins, host_settings, host_plugins, chains)
 
     def _chain(self, kind: str, settings: BackendSettings, path: Path) -> tuple[NamedPlugin, ...]:
         return self._chains.of_backend(kind, getattr(settings, "plugin_module", None), (*path, "plugin_module"))
