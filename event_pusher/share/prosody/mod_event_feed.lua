@@ -360,6 +360,12 @@ hook("smacks-ack-delayed", function (event)
 	if event.origin.username then unacked_queue(event.origin, event.queue); end
 end);
 
+-- A replay: mod_offline stamped it when it stored it, and it was told then
+local function from_store(stanza)
+	for tag in stanza:childtags("delay", "urn:xmpp:delay") do if tag.attr.from == host then return true; end end
+	return false;
+end
+
 -- The session ends for good and its client has not got this. If it was the account's last, that is a message for
 -- somebody who is offline; else another session has it, or had it waiting.
 hook("delivery/failure", function (event)
