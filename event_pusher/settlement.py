@@ -78,7 +78,7 @@ class Settlement:
 
     def due_at(self) -> float | None:
         """When the next commit is due (monotonic seconds); None without a change."""
-        if self._since is None:
+        if self._since is None or not self.pending:
             return None
         return self._since if self._gone or self.pending >= SETTLE_ROWS else self._since + SETTLE_SECONDS
 
@@ -91,7 +91,7 @@ class Settlement:
         if flight.dropped:
             publisher.lanes.done(flight.lane, now)
             return
-        if self._since is None:
+        if not self.pending:
             self._since = monotonic
         match outcome:
             case Delivered():
@@ -113,7 +113,7 @@ class Settlement:
 
     def expire(self, publisher: Publisher, lane: Lane, row: Row, now: float, monotonic: float) -> None:
         """The head of `lane` was not delivered in time."""
-        if self._since is None:
+        if not self.pending:
             self._since = monotonic
         self._bury(publisher, lane, row, "expired: it was not delivered in time", now, "expired")
 
