@@ -24,11 +24,11 @@ from event_pusher.abc import (
     SourceTools,
     StanzaSender,
     Unsent,
+    UserStatusEvent,
 )
 from event_pusher.assembly import assemble, hold_lease
 from event_pusher.database import open_engine, reader
 from event_pusher.intake import Enable, Item, Occurrence, Position, Refusal
-from event_pusher.jid import Jid
 from event_pusher.outbox.admin import Filters, OutboxAdmin
 from event_pusher.outbox.row import Row
 from event_pusher.pool import Job
@@ -289,9 +289,10 @@ def row(id_: int, lane: str = "a", *, registration: int | None = None, due_at: f
     return Row(id_, "post", lane, delivery, f"trace-{id_}", NOW, given.pop("expires_at", None), due_at=due_at, **given)
 
 
-def bob(resource: str = "") -> Jid:
-    """Bob's address."""
-    return Jid("bob", HOST, resource)
+def body_of(event: Event) -> str:
+    """The text of a message."""
+    assert not isinstance(event, UserStatusEvent)
+    return event.stanza.body
 
 
 UNSENT = Unsent("the stream is down")
