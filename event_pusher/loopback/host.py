@@ -32,6 +32,7 @@ class Host:
         self._changed = threading.Condition(threading.RLock())
         self._bodies = True
         self._kinds: frozenset[str] = frozenset()
+        self._in_snapshot = False
         self._numbers = count(1)
         self._begin()
 
@@ -131,7 +132,7 @@ class Host:
             else ""
         )
         with self._changed:
-            if self._kinds and kind not in self._kinds:
+            if self._kinds and kind not in self._kinds and not self._in_snapshot:
                 return 0
             return self._add("event", told, forwarded)
 
@@ -153,13 +154,15 @@ class Host:
         self.event(kind, user, "", resource=session.resource, session=session.id, **more)
 
     def _snapshot(self) -> None:
-        """Runs inside the ring's pump, so the entries go out in their turn."""
+        """Runs inside the ring's pump, so the entries go out in their turn. It is whole whatever the `kinds`."""
         sessions = self.accounts.all()
+        self._in_snapshot = True
         self._add("snapshot-begin", "")
         for user, session in sessions:
             state = "hibernated" if session.hibernated else None
             self._session_event("session-start", user, session, priority=session.priority, state=state)
         self._add("snapshot-end", f" count='{len(sessions)}'")
+        self._in_snapshot = False
 
     def _lost(self, first: int, last: int) -> bytes:
         told = attributes(feed=FEED_NAME, epoch=self.epoch, from_=first, to=last)

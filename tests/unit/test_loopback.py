@@ -128,6 +128,18 @@ def test_a_first_resume_gets_the_feed_and_a_snapshot(server: LoopbackServer, joi
     assert (waiting["resource"], waiting["state"]) == ("r2", "hibernated")
 
 
+def test_a_snapshot_is_whole_whatever_the_kinds(server: LoopbackServer, join: Join) -> None:
+    # Given a consumer that wants messages only
+    component = join()
+    component.resume(kinds="received")
+    assert component.snapshot() == []
+    # When a session starts, and the consumer resumes anew
+    server.go_online(BOB)
+    component.resume(kinds="received", feed="loopback", epoch=server.epoch, n=2)
+    # Then the event was not told, and the snapshot names the session
+    assert [session["user"] for session in component.snapshot()] == [BOB]
+
+
 def test_a_resume_continues_behind_its_position_and_another_epoch_at_the_first(
     server: LoopbackServer, join: Join
 ) -> None:
