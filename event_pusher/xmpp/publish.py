@@ -24,6 +24,8 @@ _IQ: Final = f"{{{names.CLIENT}}}iq"
 #: The host's own timeout ends this much before ours, so that its word comes in time.
 _HOST_SHARE: Final = 0.8
 
+_RESULT: Final = IqAnswer("result")
+
 PublishAs = Literal["host", "component"]
 
 
@@ -128,10 +130,13 @@ class IqSender:
             condition, _, text, _ = read_error(iq)
             self._counters["relays_refused"] = self._counters.get("relays_refused", 0) + 1
             return IqAnswer("error", condition, "wait", text, entry.host)
-        inner = iq.find(f"{_PUBLISH}/{_IQ}")
-        if inner is None:
+        publish = iq[0] if len(iq) else None
+        inner = publish[0] if publish is not None and publish.tag == _PUBLISH and len(publish) else None
+        if inner is None or inner.tag != _IQ:
             return IqAnswer("error", "undefined-condition", "wait", "the host's answer holds none", entry.host)
         sender = inner.get("from") or entry.host
+        if sender == entry.service and inner.get("type") == "result":  # nearly all
+            return _RESULT
         by_host = inner.get("type") == "error" and same(sender, entry.host)
         return _answer(inner) if by_host or same(sender, entry.service) else None
 
@@ -155,6 +160,6 @@ def _direct_answer(iq: etree._Element, entry: OpenIq) -> IqAnswer | None:
 
 def _answer(iq: etree._Element) -> IqAnswer:
     if iq.get("type") == "result":
-        return IqAnswer("result")
+        return _RESULT
     condition, error_type, text, by = read_error(iq)
     return IqAnswer("error", condition, error_type, text, by)

@@ -156,6 +156,16 @@ def test_an_error_without_any_content_is_an_error_still(world: World) -> None:
     assert world.answers == [(1, IqAnswer("error", "undefined-condition"))]
 
 
+@pytest.mark.parametrize(
+    "child", ["", f"<publish xmlns='{FEED}'/>", f"<publish xmlns='{FEED}'><x/></publish>", "<x><y/></x>"]
+)
+def test_a_hosts_empty_answer_is_no_verdict_either(world: World, child: str) -> None:
+    world.request(1)
+    world.read(f"<iq type='result' id='{world.iqs()[0].get('id')}' from='example.org'>{child}</iq>")
+    [(_, answer)] = world.answers
+    assert (answer.type, answer.error_type, answer.by) == ("error", "wait", "example.org")
+
+
 @pytest.mark.parametrize("sender", ["evil.org", "p.example.net.evil.org", "x@p.example.net"])
 def test_an_answer_of_somebody_else_is_counted_and_ignored(world: World, sender: str) -> None:
     # Given an open publish, when a third party answers in the service's place
