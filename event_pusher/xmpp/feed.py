@@ -203,8 +203,6 @@ class FeedReader:
         elif kind == "session-start" and priority is not None:
             self._available[occurrence.host].add(session)
 
-    # --- the feed's own life ----------------------------------------------------------------------------------
-
     def _feed_started(self, host: str, told: etree._Element) -> Item | None:
         if told.get("error"):
             self._count("feed_errors")
