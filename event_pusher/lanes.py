@@ -173,6 +173,17 @@ class Lanes:
             if not lane.parked:
                 self._window.rows -= len(lane.rows) - len(keep)
             lane.rows = deque(keep)
+            if lane.parked and not keep:
+                self._renew(lane)
+
+    def _renew(self, lane: Lane) -> None:
+        """The parked head is gone, so nothing holds the rest back; the old lane stays in the heap and is nobody's."""
+        del self._lanes[lane.name]
+        if lane.partial:
+            fresh = self._lanes[lane.name] = Lane(lane.name)
+            fresh.partial, fresh.last_id, fresh.queued = True, lane.last_id, True
+            lane.partial = False
+            self._ready.append(fresh)
 
     def rows(self) -> Iterable[Row]:
         """Every row in memory."""
