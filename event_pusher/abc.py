@@ -235,6 +235,14 @@ class Sessions(Protocol):
         does not count (MongooseIM's rule for ``should_publish``).
         """
 
+    def is_available(self, user: str) -> bool:
+        """
+        Whether `user` (bare JID) has a session that sent available presence, of whatever priority.
+
+        It changes with status events, which a session that never sent presence does not make: when `is_available`
+        ends, there is an event that tells it. The table knows the whole batch in which an event is decided.
+        """
+
 
 class IqRequest(NamedTuple):
     """One IQ-set from the domain `host` to `to` with `payload`, its serialised only child; `token` comes back."""

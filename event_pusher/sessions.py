@@ -39,6 +39,10 @@ class SessionTable:
         """Whether a session of `user` has a priority that is not negative."""
         return any(one.priority is not None and one.priority >= 0 for one in self._users.get(user, {}).values())
 
+    def is_available(self, user: str) -> bool:
+        """Whether a session of `user` sent available presence, of whatever priority."""
+        return any(one.priority is not None and not one.silent for one in self._users.get(user, {}).values())
+
     def of(self, user: str) -> list[Session]:
         """The sessions of `user`."""
         return list(self._users.get(user, {}).values())

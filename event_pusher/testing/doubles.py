@@ -97,6 +97,9 @@ class StubSessions:
     def is_online(self, user: str) -> bool:
         return user in self.online
 
+    def is_available(self, user: str) -> bool:
+        return user in self.online
+
 
 class RecordingStanzas:
     """

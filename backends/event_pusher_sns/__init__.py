@@ -1,0 +1,1 @@
+"""The `sns` backend: presence and messages to Amazon SNS topics."""
