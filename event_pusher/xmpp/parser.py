@@ -15,8 +15,8 @@ from event_pusher.errors import StreamError
 from event_pusher.xmpp import names
 from event_pusher.xmpp.budget import BUDGET, NameBudget, NameFilter
 
-#: Most bytes of one stanza, envelope included.
-MAX_STANZA_BYTES: Final = 262_144
+#: Most bytes of one stanza, envelope included: above what servers take from clients and from each other.
+MAX_STANZA_BYTES: Final = 1_048_576
 #: Most bytes given to libxml2 in one go: how finely the cap is kept.
 _SLICE: Final = 16_384
 _STREAM: Final = f"{{{names.STREAMS}}}stream"
