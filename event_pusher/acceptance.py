@@ -207,12 +207,22 @@ class Acceptance:
         event = item.event
         if event is None or item.acc is None:
             return
-        if isinstance(event, ChatEvent) and event.state == "offline" and self._sessions.silent:
-            user = str(event.user)
-            if user in self._sessions.silent and self._sessions.is_online(user):
-                event = replace(event, state="online")
+        if isinstance(event, ChatEvent) and event.state == "offline" and self._is_online(event):
+            event = replace(event, state="online")
         self._counters["events", item.source] += 1
         batch.events.append((item.acc, event))
+
+    def _is_online(self, event: ChatEvent) -> bool:
+        """
+        Whether the user is online although no session took the message: MongooseIM's rule, not the server's.
+
+        A session that never sent presence takes nothing, nor does any take a room's copy for the account (RFC 6121
+        8.5.2.1.1). Other messages are told before the end of the session that did not acknowledge them: the table
+        is no help there.
+        """
+        user = str(event.user)
+        of_a_room = event.type == "groupchat" and not event.recipient.resource
+        return (of_a_room or user in self._sessions.silent) and self._sessions.is_online(user)
 
     def _decide(self, batch: Batch, decisions: Sequence[Decided]) -> None:
         now = self._clock.now()
