@@ -102,6 +102,13 @@ class Person:
         """Lose the network: a TCP reset, no word to the server."""
         self._loop.run(self._cut())
 
+    def deafen(self) -> None:
+        """Read nothing more: what comes now is never acknowledged."""
+        client = self._client
+        assert client is not None, f"{self.full} is not logged in"
+        assert client.transport is not None, f"{self.full} has no connection"
+        self._loop.call(client.transport.pause_reading)
+
     def presence(self, content: str = "", kind: str = "", to: str = "") -> None:
         """Send presence; `kind` is its type."""
         self.send(f"<presence{_attributes(type=kind, to=to)}>{content}</presence>")
@@ -128,6 +135,10 @@ class Person:
         identifier = new_id("q")
         self.send(f"<iq{_attributes(type=kind, id=identifier, to=to)}>{payload}</iq>")
         return self.expect(has_id(identifier))
+
+    def settle(self) -> None:
+        """Return when the server has routed all that was sent."""
+        self.iq("<ping xmlns='urn:xmpp:ping'/>", kind="get", to=self.bare.partition("@")[2])
 
     def expect(self, fits: Predicate, timeout: float = TIMEOUT) -> Element:
         """The next stanza that fits."""

@@ -67,8 +67,12 @@ class PushService:
         self._loop.call(lambda: self._verdicts.update({node: verdicts}))
 
     def hold(self, node: str) -> None:
-        """Leave the next publish to `node` without an answer."""
+        """Leave the next publish to `node` without an answer; see `answer`."""
         self._loop.call(lambda: self._verdicts.update({node: deque([""])}))
+
+    def answer(self, notice: Notice, error: str = "") -> None:
+        """Answer a publish."""
+        self._loop.call(lambda: self._answer(notice, error))
 
     def notice(self, node: str, body: str | None = None, timeout: float = TIMEOUT) -> Notice:
         """The next publish to `node` (with this text) that it took."""
@@ -99,11 +103,15 @@ class PushService:
         notice = read(iq.xml)
         verdict = self._verdict(notice)
         (self.notices if verdict is None else self.refusals).put(notice)
-        if self._component is not None and verdict != "":
-            kind = "result" if verdict is None else "error"
-            self._component.send_raw(
-                f"<iq type='{kind}' id='{notice.request}' from='{self.jid}' to='{notice.sender}'>{verdict or ''}</iq>"
-            )
+        if verdict != "":
+            self._answer(notice, verdict or "")
+
+    def _answer(self, notice: Notice, error: str) -> None:
+        assert self._component is not None, f"{self.jid} is away"
+        kind = "error" if error else "result"
+        self._component.send_raw(
+            f"<iq type='{kind}' id='{notice.request}' from='{self.jid}' to='{notice.sender}'>{error}</iq>"
+        )
 
     def _verdict(self, notice: Notice) -> str | None:
         """None = taken, "" = no answer, else an error."""

@@ -1,5 +1,6 @@
 """The whole way: a server, the daemon, a push service, and people."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,25 +158,20 @@ class World:
             kept.clear()
 
 
+def configure(file: Path, server: Server, *, publish_as: str = "host", plugins: str = "defaults") -> Path:
+    """Write the daemon's configuration."""
+    values = {"domain": server.domain, "port": server.component_port, "most": MAX_REGISTRATIONS}
+    file.write_text(CONFIGURATION.format(publish_as=publish_as, plugins=json.dumps(plugins), **values))
+    return file
+
+
 @contextmanager
-def running_world(
-    name: str,
-    directory: Path,
-    *,
-    publish_as: str = "host",
-    plugins: str = '"defaults"',
-    environment: Mapping[str, str] | None = None,
-) -> Iterator[World]:
+def running_world(name: str, directory: Path) -> Iterator[World]:
     """Everything started; at the end everything ends, and the server must not have logged a failed hook."""
     server, loop = make_server(name, directory / "server"), Loop()
     server.start()
-    service = PushService(
-        loop, f"app.{server.domain}", server.component_port, server.domain if publish_as == "host" else None
-    )
-    file = directory / "event-pusher.toml"
-    values = {"domain": server.domain, "port": server.component_port, "most": MAX_REGISTRATIONS}
-    file.write_text(CONFIGURATION.format(publish_as=publish_as, plugins=plugins, **values))
-    pusher = Pusher(file, environment)
+    service = PushService(loop, f"app.{server.domain}", server.component_port, server.domain)
+    pusher = Pusher(configure(directory / "event-pusher.toml", server))
     try:
         service.connect()
         pusher.upgrade()

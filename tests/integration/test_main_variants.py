@@ -1,0 +1,86 @@
+"""The daemon with other settings: published by the component, and with a stranger's plugin."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pusher import Pusher
+from world import World, configure
+
+pytestmark = pytest.mark.servers
+
+# As a port of an Erlang plugin would be written: the callbacks that differ, and nothing else.
+PLUGIN = '''
+from event_pusher.abc import Acc, Jid, NoSettings, PushPlugin, Registration, Stanza
+
+
+class QuietPlugin(PushPlugin[NoSettings]):
+    """mod_event_pusher_push_plugin_quiet: nothing from whom nobody wants to hear, and one device only."""
+
+    def should_publish(self, sender: Jid, recipient: Jid, packet: Stanza) -> bool:
+        return not sender.local.startswith("mallory") and super().should_publish(sender, recipient, packet)
+
+    def publish_notification(self, acc, sender, recipient, packet, services):
+        return super().publish_notification(acc, sender, recipient, packet, services[:1])
+'''
+
+
+@contextmanager
+def daemon_with(
+    world: World, folder: Path, environment: Mapping[str, str] | None = None, **settings: str
+) -> Iterator[None]:
+    """Another daemon in place of the world's."""
+    world.pusher.terminate()
+    pusher = Pusher(configure(folder / "event-pusher.toml", world.server, **settings), environment)
+    try:
+        pusher.upgrade()
+        pusher.start()
+        yield
+    finally:
+        pusher.close()
+        world.pusher.start()
+
+
+def test_a_service_that_asks_nobody_takes_publishes_of_the_component(world: World, tmp_path: Path) -> None:
+    # Given a daemon that publishes in its own name, a service that knows the host only, and one that does not care
+    other = world.push_service("other")
+    with daemon_with(world, tmp_path, publish_as="component"):
+        person = world.person(world.account())
+        person.enable(other.jid, "anybody", {"k": "v"})
+        person.enable(world.service.jid, "host-only")
+        world.leave(person)
+        # When alice writes
+        world.alice.message(person.bare, "hello")
+        # Then the latter takes it
+        (notice,) = world.pushed(person.bare, "anybody", other)
+        assert (notice.sender, notice.body, notice.options) == (f"push.{world.domain}", "hello", {"k": "v"})
+        # And the former knows no such device
+        assert world.service.refusal("host-only").sender == f"push.{world.domain}"
+
+
+def test_a_strangers_plugin_decides(world: World, tmp_path: Path) -> None:
+    # Given a distribution with a push plugin
+    install(tmp_path / "site")
+    mallory = world.person(f"{world.account('mallory')}")
+    with daemon_with(world, tmp_path, {"PYTHONPATH": str(tmp_path / "site")}, plugins="quiet"):
+        person = world.person(world.account())
+        person.enable(world.service.jid, "plugin-first")
+        person.enable(world.service.jid, "plugin-second")
+        world.leave(person)
+        # When somebody unwanted writes, and then alice
+        mallory.message(person.bare, "not wanted")
+        mallory.settle()
+        world.alice.message(person.bare, "wanted")
+        # Then only alice's is pushed, to the one device
+        assert world.bodies(person.bare, "plugin-first") == ["wanted"]
+        assert world.service.notices.take_all(lambda one: one.node == "plugin-second") == []
+
+
+def install(site: Path) -> None:
+    """What pip leaves behind of a distribution with one module and one entry point."""
+    information = site / "quiet_push-1.0.dist-info"
+    information.mkdir(parents=True)
+    (site / "quiet_push.py").write_text(PLUGIN)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: quiet-push\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[event_pusher.plugins.push]\nquiet = quiet_push:QuietPlugin\n")
