@@ -77,7 +77,7 @@ def test_a_file_that_is_no_socket_stays(place: Place) -> None:
 
 
 def test_a_missing_folder_is_told_with_the_cure(place: Place) -> None:
-    with pytest.raises(SettingsError, match="there is no folder .*; make it"):
+    with pytest.raises(SettingsError, match=r"there is no folder .*; make it"):
         AdminServer(f"unix:{place.folder}/run/admin.sock", respond).start()
 
 
@@ -115,7 +115,7 @@ def test_health_and_readiness(running: Running) -> None:
     assert running.remote.request("GET", "/readyz")[0] == 200
     # When the XMPP server is away
     running.server.close()
-    running.until(lambda: running.app.health())
+    running.until(running.app.health)
     # Then it is alive, and not ready, and says why
     status, body = running.remote.request("GET", "/readyz")
     assert (status, b"source component" in body) == (503, True)

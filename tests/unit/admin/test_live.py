@@ -119,7 +119,7 @@ def test_discarded_deliveries_are_not_tried_again(running: Running) -> None:
     assert gone == ids
     assert running.call("deliveries_list") == []
     assert running.app.assembly is not None
-    running.until(lambda: running.app.assembly.core.rows == 0)  # type: ignore[union-attr]  # asserted above
+    running.until(lambda: running.app.assembly.core.rows == 0)
 
 
 def test_deleting_a_registration_discards_what_waits_for_it(running: Running) -> None:

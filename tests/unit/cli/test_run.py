@@ -1,0 +1,154 @@
+"""``event-pusher run`` as a process: signals, exit codes, stand-by, logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from event_pusher.admin.client import Remote
+from event_pusher.loopback import LoopbackServer
+from tests.unit.running import Place
+
+COMMAND = [sys.executable, "-c", "from event_pusher.cli import main; main()", "run", "-c"]
+
+
+class Daemon:
+    """The process; `lines` is what it has said on standard error up to what was waited for."""
+
+    def __init__(self, config: Path, **environment: str) -> None:
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [*COMMAND, config], stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        )
+
+    def until(self, text: str) -> str:
+        """Read on until a line has `text`."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if text in line:
+                return line
+        raise AssertionError("".join(self.lines))
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, and give the exit code."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit code."""
+        assert self.process.stderr is not None
+        self.lines += self.process.stderr.readlines()
+        self.process.stderr.close()
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    """An XMPP server."""
+    with LoopbackServer() as server:
+        yield server
+
+
+@pytest.fixture
+def place(server: LoopbackServer) -> Iterator[Place]:
+    """A configuration that names the server."""
+    place = Place(server.address)
+    yield place
+    place.remove()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(place: Place, number: int) -> None:
+    # Given a pusher that is connected
+    daemon = Daemon(place.config)
+    daemon.until("is connected to")
+    # When the signal comes, Then it stops in order and leaves no socket
+    assert daemon.end(number) == 0
+    assert daemon.lines[-1].endswith(": stopped\n")
+    assert not (place.folder / "admin.sock").exists()
+
+
+def test_hup_changes_the_log_level_and_says_what_needs_a_restart(place: Place) -> None:
+    daemon = Daemon(place.config)
+    daemon.until("is connected to")
+    place.config.write_text(place.config.read_text() + '[log]\nlevel = "debug"\n')
+    daemon.process.send_signal(signal.SIGHUP)
+    assert "the log level is debug" in daemon.until("needs a restart")
+    assert daemon.end() == 0
+
+
+def test_hup_with_a_broken_configuration_changes_nothing(place: Place) -> None:
+    daemon = Daemon(place.config)
+    daemon.until("is connected to")
+    place.config.write_text("nonsense")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.until("nothing is changed")
+    assert daemon.end() == 0
+
+
+def test_a_second_process_stands_by_answers_and_takes_over(place: Place) -> None:
+    # Given two processes on one database
+    first = Daemon(place.config)
+    first.until("is connected to")
+    second = Daemon(place.config)
+    second.until("stand-by")
+    # When the first one ends
+    assert first.end() == 0
+    # Then the second one connects, and is asked from now on
+    second.until("is connected to")
+    assert Remote(place.settings.admin.listen).call("status")["pid"] == second.process.pid
+    assert second.end() == 0
+
+
+def test_a_stand_by_ends_at_a_signal(place: Place) -> None:
+    first = Daemon(place.config)
+    first.until("is connected to")
+    second = Daemon(place.config)
+    second.until("stand-by")
+    assert second.end() == 0
+    assert first.end() == 0
+
+
+def test_a_start_that_fails_is_one_line_with_the_cure(place: Place) -> None:
+    (place.folder / "event-pusher.db").unlink()
+    daemon = Daemon(place.config)
+    assert daemon.wait() == 1
+    assert daemon.lines == [
+        f"event-pusher: there is no database {place.folder}/event-pusher.db; run `event-pusher db upgrade`\n"
+    ]
+
+
+def test_json_logs_are_one_object_a_line_without_texts(place: Place, server: LoopbackServer) -> None:
+    # Given JSON logs, at the level that says most
+    place.config.write_text(place.config.read_text() + '[log]\nformat = "json"\nlevel = "debug"\n')
+    daemon = Daemon(place.config)
+    daemon.until("is connected to")
+    # When a message comes
+    server.message("alice@example.org/r", "bob@example.org", "a secret of the heart")
+    assert server.wait_for(lambda: server.acked >= server.ring.next - 1)
+    assert daemon.end() == 0
+    # Then every line is JSON, and none has its text
+    assert all({"time", "level", "logger", "message"} <= json.loads(line).keys() for line in daemon.lines)
+    assert "heart" not in "".join(daemon.lines)
+
+
+def test_systemd_is_told(place: Place) -> None:
+    # Given systemd
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(place.folder / "notify"))
+        systemd.settimeout(20)
+        # When it starts and stops
+        daemon = Daemon(place.config, NOTIFY_SOCKET=str(place.folder / "notify"))
+        # Then both are told
+        assert systemd.recv(100) == b"READY=1"
+        assert daemon.end() == 0
+        assert systemd.recv(100) == b"STOPPING=1"
