@@ -1,0 +1,1 @@
+"""The HTTP backend: events become requests to webhooks."""

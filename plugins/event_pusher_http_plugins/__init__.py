@@ -1,0 +1,1 @@
+"""The policies of the HTTP backend that come with it."""
