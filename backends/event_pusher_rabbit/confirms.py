@@ -90,7 +90,7 @@ class Confirms:
         if self._rules.confirms:
             key: str = properties.message_id or ""  # always ours
             self._returned[key] += 1
-        self._on_return(method.exchange)
+        self._on_return(method.exchange or "")
 
     def lost(self, reason: str) -> None:
         """The channel is gone: nobody knows what became of those without a confirm."""
