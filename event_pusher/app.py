@@ -98,8 +98,11 @@ class App:
         if built is None or self._closed:
             return
         self._closed = True
-        for source in built.sources.values():
-            source.stop_intake()
+        for name, source in built.sources.items():
+            try:
+                source.stop_intake()
+            except Exception:
+                log.exception("source %s failed to stop its intake", name)
         if not built.core.drain(drain):
             log.warning("%d deliveries had no answer in time; they go again at the next start", built.core.in_flight)
         built.core.stop(CLOSE_SECONDS)
