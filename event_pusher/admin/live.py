@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as CoreTimeoutError
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Engine, select
 
@@ -18,6 +18,7 @@ from event_pusher.app import App
 from event_pusher.assembly import Assembly
 from event_pusher.core import Core
 from event_pusher.database import reader
+from event_pusher.intake import Position
 from event_pusher.jid import bare
 from event_pusher.outbox.admin import OutboxAdmin
 from event_pusher.outbox.lease import describe
@@ -34,6 +35,12 @@ GLANCE_SECONDS = 2.0
 #: Decisions in an answer of `explain`.
 DECISIONS = 20
 _LOOK_SECONDS = 0.05
+
+
+class _Glance(NamedTuple):
+    positions: Sequence[tuple[str, str, Position]]
+    sessions: int | None
+    backends: dict[str, dict[str, Any]]
 
 
 class LiveDesk(Desk):
@@ -89,53 +96,42 @@ class LiveDesk(Desk):
             "health": self.app.health(),
         }
         if self.app.assembly is not None:
-            told |= self._inside(self.app.assembly)
+            told |= self._inside(self.app.assembly, told["health"])
         return told
 
-    def _inside(self, built: Assembly) -> dict[str, Any]:
+    def _inside(self, built: Assembly, troubles: Mapping[str, str]) -> dict[str, Any]:
         with reader(built.engine) as connection:
             holder = describe(connection)
         rows = self.outbox()
-        try:
-            positions = self.on_core(built.positions.all, GLANCE_SECONDS)
-        except NotPossibleError:
-            positions = []
         waiting = sum(states.get("waiting", 0) for states in rows.values())
+        glance = self._glance(built)
         return {
             "database": built.engine.url.render_as_string(hide_password=True),
             "lease": {"holder": holder.name, "pid": holder.pid, "remaining": round(holder.remaining, 1)},
-            "sources": {name: self._source(built, name, positions) for name in built.sources},
-            "backends": {name: self._backend(built, name, rows.get(name, {})) for name in built.backends},
+            "sources": {name: _source(built, name, glance.positions) for name in built.sources},
+            "backends": {
+                name: _backend(built, name, rows.get(name, {}), glance.backends.get(name, {}), troubles)
+                for name in built.backends
+            },
             "outbox": {"waiting": waiting, "max_rows": built.settings.outbox.max_rows, "rows": rows},
-            "sessions": len(built.sessions),
+            "sessions": glance.sessions,
             "counters": _counters(built),
         }
 
-    def _source(self, built: Assembly, name: str, positions: Sequence[Any]) -> dict[str, Any]:
-        source = built.sources[name]
-        return {
-            "hosts": list(source.hosts),
-            "health": source.health(),
-            "feeds": [
-                {"host": host, "feed": place.feed, "epoch": place.epoch, "n": place.n}
-                for of, host, place in positions
-                if of == name
-            ],
-            "counters": dict(getattr(source, "counters", {})),
-        }
+    def _glance(self, built: Assembly) -> _Glance:
+        """What only the core may look at; nothing when it has no time."""
 
-    def _backend(self, built: Assembly, name: str, rows: dict[str, int]) -> dict[str, Any]:
-        publisher = built.parts.publishers[name]
-        counted = {each: number for (each, label), number in list(built.counters.items()) if label == name}
-        return {
-            "health": self.app.health().get(f"backend {name}"),
-            "ready": publisher.lanes_may_go(),
-            "in_flight": publisher.in_flight,
-            "lanes": len(publisher.lanes),
-            "waiting": rows.get("waiting", 0),
-            "dead": rows.get("dead", 0),
-            "counters": counted,
-        }
+        def look() -> _Glance:
+            backends = {
+                name: {"ready": one.lanes_may_go(), "in_flight": one.in_flight, "lanes": len(one.lanes)}
+                for name, one in built.parts.publishers.items()
+            }
+            return _Glance(built.positions.all(), len(built.sessions), backends)
+
+        try:
+            return self.on_core(look, GLANCE_SECONDS)
+        except NotPossibleError:
+            return _Glance([], None, {})
 
     def explain(self, user: str) -> dict[str, Any]:
         user, built = bare(user), self.built
@@ -244,6 +240,35 @@ class LiveDesk(Desk):
                 troubles = "; ".join(f"{part}: {text}" for part, text in self.app.health().items())
                 return {"outcome": "waiting", "reason": troubles or f"no answer within {timeout:g} s"}
             time.sleep(_LOOK_SECONDS)
+
+
+def _source(built: Assembly, name: str, positions: Sequence[tuple[str, str, Position]]) -> dict[str, Any]:
+    source = built.sources[name]
+    return {
+        "hosts": list(source.hosts),
+        "health": source.health(),
+        "feeds": [
+            {"host": host, "feed": place.feed, "epoch": place.epoch, "n": place.n}
+            for of, host, place in positions
+            if of == name
+        ],
+        "counters": dict(getattr(source, "counters", {})),
+    }
+
+
+def _backend(
+    built: Assembly, name: str, rows: dict[str, int], glance: dict[str, Any], troubles: Mapping[str, str]
+) -> dict[str, Any]:
+    counted = {each: number for (each, label), number in list(built.counters.items()) if label == name}
+    return {
+        "health": troubles.get(f"backend {name}"),
+        "ready": glance.get("ready"),
+        "in_flight": glance.get("in_flight"),
+        "lanes": glance.get("lanes"),
+        "waiting": rows.get("waiting", 0),
+        "dead": rows.get("dead", 0),
+        "counters": counted,
+    }
 
 
 def _counters(built: Assembly) -> dict[str, int]:

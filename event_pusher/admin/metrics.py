@@ -100,7 +100,7 @@ def _gauges(built: Assembly) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         _P + "outbox_max_rows", "At so many, no more events are read.", built.settings.outbox.max_rows
     )
-    yield GaugeMetricFamily(_P + "sessions", "Live sessions that the feeds told of.", len(built.sessions))
+    yield GaugeMetricFamily(_P + "sessions", "Live sessions that the feeds told of.", _sessions(built))
     flights = GaugeMetricFamily(_P + "in_flight", "Attempts without an outcome.", labels=["backend"])
     lanes = GaugeMetricFamily(_P + "lanes", "Lanes in memory.", labels=["backend"])
     for name, publisher in built.parts.publishers.items():
@@ -121,6 +121,15 @@ def _of_sources(built: Assembly) -> Iterator[Metric]:
         for name, counted in counters.items():
             family.add_metric([name], counted.get(counter, 0))
         yield family
+
+
+def _sessions(built: Assembly) -> int:
+    for _ in range(3):
+        try:
+            return len(built.sessions)
+        except RuntimeError:  # the core changed the table meanwhile
+            continue
+    return 0
 
 
 def _resident() -> float:

@@ -12,6 +12,7 @@ from event_pusher.cli.frame import Command, Frame, pass_frame
 from event_pusher.cli.opening import desk_of
 from event_pusher.cli.output import age, pairs, plural, say_json, table
 
+_STATES = {True: "ready", False: "waits for its way out", None: "the core does not answer"}
 #: What of a source's counters tells a person how it goes.
 _SOURCE = ("events_read", "events_lost", "requests_read", "streams_opened", "streams_lost")
 
@@ -72,7 +73,7 @@ def _backends(backends: Mapping[str, Mapping[str, Any]], started_at: float) -> N
     rows = []
     for name, one in backends.items():
         delivered = one["counters"].get("delivered", 0)
-        state = one["health"] or ("ready" if one["ready"] else "waits for its way out")
+        state = one["health"] or _STATES[one["ready"]]
         rows.append(
             (name, state, one["waiting"], one["in_flight"], one["dead"], delivered, f"{delivered / seconds:.1f}")
         )
