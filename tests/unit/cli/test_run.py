@@ -6,15 +6,17 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from event_pusher.admin.client import Remote
-from event_pusher.loopback import LoopbackServer
+from event_pusher.loopback import HOLD, LoopbackServer
 from tests.unit.running import Place
 
 COMMAND = [sys.executable, "-c", "from event_pusher.cli import main; main()", "run", "-c"]
@@ -116,6 +118,36 @@ def test_a_stand_by_ends_at_a_signal(place: Place) -> None:
     second.until("stand-by")
     assert second.end() == 0
     assert first.end() == 0
+
+
+def test_the_second_signal_ends_it_at_once(place: Place, server: LoopbackServer) -> None:
+    # Given an attempt whose answer does not come, for which a clean stop waits
+    service = server.push_service("app.example.org", lambda _: HOLD)
+    daemon = Daemon(place.config)
+    daemon.until("is connected to")
+    assert server.wait_connected()
+    assert server.enable("bob@example.org", "app.example.org", "n1").type == "result"
+    server.message("alice@example.org/r", "bob@example.org", "hello")
+    assert server.wait_for(lambda: service.count == 1)
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.until("once more stops at once")
+    # When the second signal comes, Then it does not wait
+    assert daemon.end() == 1
+
+
+def test_a_lost_lease_ends_it_with_a_failure(place: Place, server: LoopbackServer) -> None:
+    # Given a pusher whose database another one has taken over
+    daemon = Daemon(place.config)
+    daemon.until("is connected to")
+    assert server.wait_connected()
+    with closing(sqlite3.connect(place.folder / "event-pusher.db")) as other:
+        other.execute("UPDATE event_pusher_owner SET fence = fence + 1")
+        other.commit()
+    # When it is to write
+    server.enable("bob@example.org", "app.example.org", "n1")
+    # Then it stops, and says why
+    assert daemon.wait() == 1
+    assert "another process owns the database now" in "".join(daemon.lines)
 
 
 def test_a_start_that_fails_is_one_line_with_the_cure(place: Place) -> None:
