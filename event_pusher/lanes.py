@@ -48,7 +48,7 @@ class Window:
 
     def wants_rows(self) -> bool:
         """Whether it is time to read more from the outbox."""
-        return self.spilled and self.rows < self.limit // 2
+        return self.spilled and 2 * self.rows < self.limit
 
 
 class Lane:

@@ -9,9 +9,10 @@ from contextlib import closing
 import pytest
 
 from event_pusher.abc import DELIVERED, Acc, Delivery, Event
+from event_pusher.errors import StorageError
 from event_pusher.intake import Refusal, Removed
 from event_pusher.testing.factories import BOB, HOST
-from tests.unit.support import DATABASE, Rig, Rigs, body_of
+from tests.unit.support import DATABASE, Rig, Rigs, body_of, post, push
 
 Answers = list[Refusal | None]
 
@@ -144,3 +145,40 @@ def test_ids_are_never_given_twice_though_a_row_was_refused(rigs: Rigs) -> None:
     again = rigs()
     again.give(again.message("two"))
     assert again.post.attempts[0].id > first
+
+
+def test_the_core_rests_when_only_settling_failed(rig: Rig) -> None:
+    # Given a delivery whose end cannot be written, and more that comes meanwhile
+    rig.post.answer = None
+    rig.give(rig.message("one"))
+    with closing(Lock(rig)):
+        rig.post.report(DELIVERED)
+        rig.turn(2, seconds=0.03)
+        assert rig.core.trouble is not None
+        rig.core.inbox.put_items([rig.message("two")])
+        rig.turn(seconds=0.0)
+        # Then the core does not turn in vain
+        assert rig.core._patience() > 0
+    # And all is written afterwards
+    rig.post.answer = DELIVERED
+    rig.turn(5, seconds=1)
+    assert rig.post.payloads == ["one", "two"]
+    assert rig.rows() == []
+
+
+def test_a_decision_that_the_database_interrupts_is_made_anew(rigs: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given push, and behind it a backend which reads from a database that is away
+    rig = rigs(backends=(push(), post()))
+    rig.give(rig.enable([]))
+
+    def away(_batch: object) -> list[object]:
+        raise StorageError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.post, "push_events", away)
+        rig.give(rig.message("hello"))
+        assert rig.core.trouble is not None
+    # When it is back, Then both make what they would have made
+    rig.turn(5, seconds=1)
+    assert rig.post.payloads == ["hello"]
+    assert len(rig.feed.server.requests) == 1

@@ -196,6 +196,15 @@ def test_a_batch_that_a_worker_has_is_not_called_unsent() -> None:
     assert bench.publisher.overdue(3) == []
 
 
+def test_batches_that_workers_have_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(wpool={"call_timeout": 3_600_000})
+    for id_ in range(1, 6):
+        bench.add(row(id_, ""))
+        bench.admit()
+    bench.publisher.overdue(1)
+    assert len(bench.publisher._jobs) == 0
+
+
 def test_a_backend_that_raises_in_publish_many_is_an_outcome_for_what_it_did_not_report(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
