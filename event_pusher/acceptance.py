@@ -269,7 +269,6 @@ class Acceptance:
             self._next_id += 1
 
     def _insert_one_by_one(self, batch: Batch) -> None:
-        self._store.reserve_ids(0)  # not inside a savepoint, which may be undone: ids that were given stay given
         kept: list[Row] = []
         for row in batch.rows:
             try:
