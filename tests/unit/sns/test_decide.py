@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
-from event_pusher.abc import ChatEvent, Delivery, Jid, NoSettings, UserStatusEvent
+from event_pusher.abc import ChatEvent, Delivery, Event, Jid, NoSettings, UserStatusEvent
 from event_pusher.errors import SettingsError
 from event_pusher.events import MessageType
 from event_pusher.testing import acc, chat_event, unacked_message_event, user_status_event
@@ -27,7 +27,14 @@ class Masked(SnsPlugin[NoSettings]):
         said = (
             f"{event.jid} {event.status}" if isinstance(event, UserStatusEvent) else f"{event.type} {event.stanza.id}"
         )
-        return {"topic": topic_arn.rpartition(":")[2], "said": said, "version": 2, "test": True, "raw": b"\x00"}
+        return {"topic": topic_arn.rpartition(":")[2], "said": said, "version": 2, "test": True}
+
+
+class Binary(SnsPlugin[NoSettings]):
+    """Sends bytes beside the message."""
+
+    def message_attributes(self, topic_arn: str, event: UserStatusEvent | ChatEvent) -> Mapping[str, Attribute]:
+        return {"raw": b"\x00"}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +63,7 @@ def test_does_not_forward_other_messages(kind: MessageType) -> None:
 
 
 def test_does_not_forward_what_users_receive() -> None:
-    events = [chat_event("hi", direction="out"), unacked_message_event("hi")]
+    events: list[Event] = [chat_event("hi", direction="out"), unacked_message_event("hi")]
 
     assert [decide(backend(), event) for event in events] == [[], []]
 
@@ -118,7 +125,9 @@ def test_a_body_of_another_namespace_is_none() -> None:
 
 @pytest.mark.parametrize(("stream", "kind"), [("pm_messages_topic", "chat"), ("muc_messages_topic", "groupchat")])
 def test_does_not_forward_messages_when_topic_is_unset(stream: str, kind: MessageType) -> None:
-    assert decide(backend(**{stream: None}), sent(type=kind)) == []
+    unset: dict[str, Any] = {stream: None}
+
+    assert decide(backend(**unset), sent(type=kind)) == []
 
 
 @pytest.mark.parametrize("status", ["online", "offline"])
@@ -159,7 +168,13 @@ def test_attributes_have_the_types_of_sns() -> None:
     attributes = notice_of(delivery).entry(0, "k")["MessageAttributes"]
     assert attributes["version"] == {"DataType": "Number", "StringValue": "2"}
     assert attributes["test"] == {"DataType": "String", "StringValue": "true"}
-    assert attributes["raw"] == {"DataType": "Binary", "BinaryValue": b"\x00"}
+
+
+def test_an_attribute_may_be_bytes() -> None:
+    (delivery,) = backend(Binary).push_event(acc(), sent())
+
+    attributes = notice_of(delivery).entry(0, "k")["MessageAttributes"]
+    assert attributes == {"raw": {"DataType": "Binary", "BinaryValue": b"\x00"}}
 
 
 def test_a_plugin_that_changes_nothing_leaves_it_to_the_next() -> None:
