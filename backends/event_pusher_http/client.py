@@ -7,6 +7,7 @@ import http.client
 import logging
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,9 @@ from event_pusher_http import guard
 from event_pusher_http.settings import HandlerSettings, TlsSettings, proxy_url
 from event_pusher_http.watch import Flight, flight_here
 
+#: The status has said it all: so long is waited for the rest, for the connection's sake.
+FINISH_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -39,8 +43,39 @@ class Answer:
     retry_after: str | None
 
 
+class _Lines:
+    """What http.client reads the head of an answer from; `ended`: the other end hung up in it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.ended = False
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._file.readline(limit)
+        self.ended = self.ended or not line
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose head is whole: http.client takes one that breaks off for one that ends."""
+
+    def begin(self) -> None:
+        lines = _Lines(self.fp)
+        self.fp: Any = lines
+        super().begin()
+        if lines.ended:
+            self.close()
+            raise http.client.RemoteDisconnected("hung up in the middle of the headers")
+        self.fp = lines._file  # noqa: SLF001 - its own
+
+
 class _Watched(HTTPConnection):
     """A connection that tells the flight of its thread what it is about."""
+
+    response_class = _Response
 
     def _new_conn(self) -> socket.socket:
         flight = flight_here()
@@ -121,6 +156,7 @@ class Client:
                 raise UnknownOutcome(why) from None
             raise TemporaryPublishError(why) from None
         answer = Answer(response.status, response.headers.get("retry-after"))
+        flight.give_up_at = min(flight.give_up_at, time.monotonic() + FINISH_SECONDS)
         _finish(response, settings.max_response)
         return answer
 
