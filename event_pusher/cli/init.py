@@ -10,6 +10,18 @@ from event_pusher.cli.frame import Command, CommandError
 from event_pusher.settings import sample
 
 
+_NEXT = """\
+
+Next: edit it, and write what your server (ejabberd or prosody) needs:
+
+  event-pusher setup ejabberd --domain example.org --component push.example.org \\
+      --output {folder}
+  event-pusher check -c {file}
+  event-pusher db upgrade -c {file}
+  event-pusher run -c {file}
+"""
+
+
 @click.command("init", cls=Command)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def command(file: Path | None) -> None:
@@ -28,5 +40,4 @@ def command(file: Path | None) -> None:
             f"cannot write {path}: {error.strerror}; name a file in a folder that you may write"
         ) from None
     click.echo(f"wrote {path}")
-    click.echo("next: `event-pusher setup ejabberd|prosody --domain DOMAIN --component push.DOMAIN`")
-    click.echo(f"      edit it, then `event-pusher check -c {file}`, `event-pusher db upgrade -c {file}`")
+    click.echo(_NEXT.format(file=file, folder=path.parent), nl=False)
