@@ -159,9 +159,9 @@ def ejabberd_application() -> Path:
     return found[0].parents[1]
 
 
-def compile_ejabberd_module(name: str, modules: Path) -> None:
+def compile_ejabberd_module(name: str, modules: Path, share: Path = SHARE / "ejabberd") -> None:
     """Do what ``ejabberdctl module_install`` does, while the server is down."""
-    source, target = SHARE / "ejabberd" / name, modules / name
+    source, target = share / name, modules / name
     shutil.rmtree(target, ignore_errors=True)
     (target / "ebin").mkdir(parents=True)
     shutil.copy(source / f"{name}.spec", target)
@@ -169,7 +169,5 @@ def compile_ejabberd_module(name: str, modules: Path) -> None:
     application = ejabberd_application()
     files = [str(path) for path in sorted((source / "src").glob("*.erl"))]
     command = ["erlc", *includes, f"-I{application}/include", "-pa", f"{application}/ebin"]
-    done = subprocess.run(
-        [*command, "-o", str(target / "ebin"), *files], capture_output=True, check=False
-    )
+    done = subprocess.run([*command, "-o", str(target / "ebin"), *files], capture_output=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr).decode()

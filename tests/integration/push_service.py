@@ -39,6 +39,8 @@ class PushService:
     """
     Answers publishes, and keeps those that it took in `notices` and those that it refused in `refusals`.
 
+    An item that it took before is a repetition: it is answered alike, and kept in `repetitions`.
+
     `trusted`: the only domain whose publishes it knows a device for; None = anybody's.
     """
 
@@ -46,6 +48,8 @@ class PushService:
         self.jid = jid
         self.notices: Inbox[Notice] = Inbox()
         self.refusals: Inbox[Notice] = Inbox()
+        self.repetitions: Inbox[Notice] = Inbox()
+        self._taken: set[str] = set()
         self._loop = loop
         self._port = port
         self._trusted = trusted
@@ -102,7 +106,13 @@ class PushService:
             return
         notice = read(iq.xml)
         verdict = self._verdict(notice)
-        (self.notices if verdict is None else self.refusals).put(notice)
+        if verdict is not None:
+            self.refusals.put(notice)
+        elif notice.item in self._taken:
+            self.repetitions.put(notice)
+        else:
+            self._taken.add(notice.item)
+            self.notices.put(notice)
         if verdict != "":
             self._answer(notice, verdict or "")
 

@@ -10,29 +10,18 @@ from pathlib import Path
 
 from inbox import Inbox
 
-_RUN = """
-import logging, pathlib, signal, sys
-from event_pusher.app import App
-from event_pusher.registry import Registry
-from event_pusher.settings import load
-logging.basicConfig(level="INFO")
-app = App(load(pathlib.Path(sys.argv[1]), Registry()))
-signal.signal(signal.SIGTERM, lambda *_: app.stop())
-clean = app.start() and app.wait()
-app.close()
-sys.exit(0 if clean else 1)
-"""
-_UPGRADE = """
-import pathlib, sys
-from event_pusher.migrate import upgrade
-from event_pusher.registry import Registry
-from event_pusher.settings import load
-settings = load(pathlib.Path(sys.argv[1]), Registry())
-upgrade(settings.database.url, settings.folder)
-"""
+#: The command as pip installed it, beside this interpreter.
+COMMAND = Path(sys.executable).with_name("event-pusher")
 CONNECTED = "is connected to"
 STANDBY = "stand-by"
 START_TIMEOUT = 30.0
+
+
+def event_pusher(*arguments: str) -> str:
+    """Run a command to its end, which must be a good one; what it said."""
+    done = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 class Pusher:
@@ -48,16 +37,14 @@ class Pusher:
 
     def upgrade(self) -> None:
         """Create the tables."""
-        command = [sys.executable, "-c", _UPGRADE, str(self.file)]
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        event_pusher("db", "upgrade", "-c", str(self.file))
 
     def start(self, until: str = CONNECTED) -> "Pusher":
         """Start, and return when it has logged `until`."""
         assert self._process is None, "it runs"
         self._lines = Inbox()
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _RUN, str(self.file)],
+            [COMMAND, "run", "-c", self.file],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

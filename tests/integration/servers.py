@@ -30,7 +30,7 @@ class Server(abc.ABC):
     """One XMPP server with one host, the components of ``components``."""
 
     domain: str
-    components = ("push", "app", "muclight", "other", "probe")
+    components: tuple[str, ...] = ("push", "app", "muclight", "other", "probe")
     secret = "secret"
 
     def __init__(self, directory: Path, fragment: str = "") -> None:

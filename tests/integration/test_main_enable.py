@@ -3,9 +3,10 @@
 from xml.etree.ElementTree import Element
 
 import pytest
+from installation import MAX_REGISTRATIONS
 from people import PUBLISH_OPTIONS, PUSH, form
 from wire import STANZAS, condition
-from world import MAX_REGISTRATIONS, World
+from world import World
 
 pytestmark = pytest.mark.servers
 

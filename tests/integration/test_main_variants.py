@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from installation import edit
 from pusher import Pusher
-from world import World, configure
+from world import World
 
 pytestmark = pytest.mark.servers
 
@@ -27,14 +28,13 @@ class QuietPlugin(PushPlugin[NoSettings]):
 
 
 @contextmanager
-def daemon_with(
-    world: World, folder: Path, environment: Mapping[str, str] | None = None, **settings: str
-) -> Iterator[None]:
-    """Another daemon in place of the world's."""
+def daemon_with(world: World, edits: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Another daemon in place of the world's, with its configuration but for these lines."""
     world.pusher.terminate()
-    pusher = Pusher(configure(folder / "event-pusher.toml", world.server, **settings), environment)
+    file = world.pusher.file.with_name("other.toml")
+    edit(world.pusher.file, edits, file)
+    pusher = Pusher(file, environment)
     try:
-        pusher.upgrade()
         pusher.start()
         yield
     finally:
@@ -42,10 +42,10 @@ def daemon_with(
         world.pusher.start()
 
 
-def test_a_service_that_asks_nobody_takes_publishes_of_the_component(world: World, tmp_path: Path) -> None:
+def test_a_service_that_asks_nobody_takes_publishes_of_the_component(world: World) -> None:
     # Given a daemon that publishes in its own name, a service that knows the host only, and one that does not care
     other = world.push_service("other")
-    with daemon_with(world, tmp_path, publish_as="component"):
+    with daemon_with(world, {'domain = "push.': 'publish_as = "component"\ndomain = "push.'}):
         person = world.person(world.account())
         person.enable(other.jid, "anybody", {"k": "v"})
         person.enable(world.service.jid, "host-only")
@@ -63,7 +63,7 @@ def test_a_strangers_plugin_decides(world: World, tmp_path: Path) -> None:
     # Given a distribution with a push plugin
     install(tmp_path / "site")
     mallory = world.person(f"{world.account('mallory')}")
-    with daemon_with(world, tmp_path, {"PYTHONPATH": str(tmp_path / "site")}, plugins="quiet"):
+    with daemon_with(world, {'"defaults"  ': '"quiet"  '}, {"PYTHONPATH": str(tmp_path / "site")}):
         person = world.person(world.account())
         person.enable(world.service.jid, "plugin-first")
         person.enable(world.service.jid, "plugin-second")

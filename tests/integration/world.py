@@ -1,58 +1,18 @@
 """The whole way: a server, the daemon, a push service, and people."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ejabberd_server import Ejabberd
 from feed_servers import FAILED_HOOK
+from installation import install
 from people import Loop, Person, StreamManagement
-from prosody_server import Prosody
 from push_service import Notice, PushService
 from pusher import Pusher
 from servers import Server
 from wire import Component, local, new_id
 
-#: How long a session that lost its connection can be resumed.
-RESUME_SECONDS = 2
-#: What one account may enable.
-MAX_REGISTRATIONS = 4
 _END = "the last one "
-
-CONFIGURATION = """\
-[database]
-url = "sqlite:///event-pusher.db"
-[sources.component]
-domain = "push.{domain}"
-server = "127.0.0.1:{port}"
-secret = "secret"
-hosts = ["{domain}"]
-publish_as = "{publish_as}"
-[backends.push]
-plugin_module = {plugins}
-content = "full"
-max_registrations = {most}
-wpool = {{ workers = 1 }}
-retry = {{ schedule = [0.2, 0.5] }}
-"""
-
-
-class QuickEjabberd(Ejabberd):
-    """Sessions do not wait long for their resumption."""
-
-    def _configure(self) -> None:
-        super()._configure()
-        file = self.directory / "ejabberd.yml"
-        file.write_text(file.read_text().replace("resume_timeout: 60", f"resume_timeout: {RESUME_SECONDS}"))
-
-
-def make_server(name: str, directory: Path) -> Server:
-    """The server of this name with our module, not started."""
-    if name == "ejabberd":
-        return QuickEjabberd(directory, f"modules:\n  mod_event_feed:\n    component: push.{Ejabberd.domain}")
-    lines = [f'event_feed_component = "push.{Prosody.domain}"', 'modules_enabled = { "event_feed" }']
-    return Prosody(directory, "\n".join([*lines, f"smacks_hibernation_time = {RESUME_SECONDS}"]))
 
 
 class World:
@@ -125,19 +85,25 @@ class World:
         self._services.append(service)
         return service.connect()
 
-    def pushed(self, jid: str, node: str, service: PushService | None = None) -> list[Notice]:
-        """What `jid` got on `node` up to now: a last message, which must arrive on the same lane, closes the list."""
+    def pushed(self, jid: str, node: str, service: PushService | None = None, *, crashed: bool = False) -> list[Notice]:
+        """
+        What `jid` got on `node` up to now: a last message, which must arrive on the same lane, closes the list.
+
+        Nothing may have come twice, unless the daemon `crashed`: then what it had no time to note comes again, as
+        the item that it was.
+        """
         service = service or self.service
         end = new_id(_END)
         self.alice.message(jid, end)
         service.notice(node, end)
+        repeated = service.repetitions.take_all(lambda one: one.node == node)
+        assert crashed or not repeated, repeated
         found = service.notices.take_all(lambda one: one.node == node)
-        assert len({one.item for one in found}) == len(found), found
         return [one for one in found if not one.body.startswith(_END)]
 
-    def bodies(self, jid: str, node: str) -> list[str]:
+    def bodies(self, jid: str, node: str, *, crashed: bool = False) -> list[str]:
         """The texts of `pushed`."""
-        return [one.body for one in self.pushed(jid, node)]
+        return [one.body for one in self.pushed(jid, node, crashed=crashed)]
 
     def silent(self, node: str) -> None:
         """Nothing was pushed to `node`, nor will be: a push for what was said later has arrived."""
@@ -158,20 +124,13 @@ class World:
             kept.clear()
 
 
-def configure(file: Path, server: Server, *, publish_as: str = "host", plugins: str = "defaults") -> Path:
-    """Write the daemon's configuration."""
-    values = {"domain": server.domain, "port": server.component_port, "most": MAX_REGISTRATIONS}
-    file.write_text(CONFIGURATION.format(publish_as=publish_as, plugins=json.dumps(plugins), **values))
-    return file
-
-
 @contextmanager
 def running_world(name: str, directory: Path) -> Iterator[World]:
     """Everything started; at the end everything ends, and the server must not have logged a failed hook."""
-    server, loop = make_server(name, directory / "server"), Loop()
+    server, file = install(name, directory)
     server.start()
+    loop, pusher = Loop(), Pusher(file)
     service = PushService(loop, f"app.{server.domain}", server.component_port, server.domain)
-    pusher = Pusher(configure(directory / "event-pusher.toml", server))
     try:
         service.connect()
         pusher.upgrade()
