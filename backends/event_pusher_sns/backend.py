@@ -147,8 +147,8 @@ class SnsBackend(Backend[SnsSettings]):
         for number, attempt in enumerate(attempts):
             try:
                 notice = wire.Notice.unpack(attempt.delivery.payload)
-            except ValueError:
-                report([(attempt, Dead("its payload is not readable"))])
+            except ValueError as error:
+                report([(attempt, Dead(str(error)))])
                 continue
             if notice.size > wire.MAX_BYTES:
                 report([(attempt, Dead(f"{notice.size} bytes are more than SNS takes ({wire.MAX_BYTES})"))])

@@ -68,10 +68,11 @@ class Notice:
     @classmethod
     def unpack(cls, payload: bytes) -> Notice:
         """Read what `pack` wrote. Raises `ValueError`."""
-        parts = json.loads(payload)
-        if not isinstance(parts, dict) or not isinstance(parts.get("message"), str):
-            raise ValueError("not a notice")  # noqa: TRY004 - one kind of error for every payload that is unreadable
-        return cls(parts["message"], parts.get("attributes", {}), parts.get("group"))
+        try:
+            parts = json.loads(payload)
+            return cls(parts["message"] + "", dict(parts.get("attributes", {})), parts.get("group"))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise ValueError("its payload is not readable") from None
 
     def entry(self, number: int, key: str) -> dict[str, Any]:
         """Make the entry of a PublishBatch; `key` lets a FIFO topic tell a repetition."""

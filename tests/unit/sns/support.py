@@ -69,3 +69,9 @@ def publish(sns: SnsBackend, some: list[Attempt]) -> list[Outcome]:
     outcomes = [reports.of(one) for one in some]
     assert [len(one) for one in outcomes] == [1] * len(some)
     return [one[0] for one in outcomes]
+
+
+def some(sns: SnsBackend, number: int, size: int = 1) -> list[Attempt]:
+    """Attempts of so many senders, each in a lane of its own."""
+    events = [sent(f"{n}:" + "x" * size, sender=f"user{n}@example.org/r", id=f"m{n}") for n in range(number)]
+    return attempts(sns, *events)

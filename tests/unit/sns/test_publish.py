@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from typing import Any
 
 import pytest
-from aws import KEY, SECRET, Aws, partial, refusal
+from aws import Aws, partial, refusal
 
 from event_pusher.abc import DELIVERED, Dead, Outcome, Retry, Unknown, Unsent
 from event_pusher.testing import ManualClock, Reports, user_status_event
 from event_pusher.testing.factories import ALICE, BOB
-from event_pusher_sns.backend import SnsBackend
 from event_pusher_sns.wire import MAX_BYTES
 from tests.unit.sns.conftest import Publisher
-from tests.unit.sns.support import PM, PRESENCE, attempts, publish, sent
+from tests.unit.sns.support import PM, PRESENCE, attempts, publish, sent, some
 from tests.unit.sns.test_decide import Masked
 
 
 def texts(queue: Any) -> list[str]:
     return [json.loads(body)["message"] for body in queue.bodies()]
-
-
-def some(sns: SnsBackend, number: int, size: int = 1) -> list[Any]:
-    """Attempts of so many senders, each in a lane of its own."""
-    events = [sent(f"{n}:" + "x" * size, sender=f"user{n}@example.org/r", id=f"m{n}") for n in range(number)]
-    return attempts(sns, *events)
 
 
 # --- what arrives -------------------------------------------------------------------------------------------------
@@ -276,82 +268,3 @@ def test_what_is_in_flight_at_the_close_is_reported(aws: Aws, publisher: Publish
     worker.join(10.0)
     # Then it is told once what became of it
     assert len(reports.of(batch[0])) == 1
-
-
-# --- credentials --------------------------------------------------------------------------------------------------
-
-
-def test_requests_are_signed_with_the_options(aws: Aws, publisher: Publisher) -> None:
-    sns = publisher(session_token="the-token")
-
-    publish(sns, some(sns, 1))
-
-    (request,) = aws.requests
-    assert f"Credential={KEY}/" in request.headers["HTTP_AUTHORIZATION"]
-    assert request.headers["HTTP_X_AMZ_SECURITY_TOKEN"] == "the-token"
-
-
-def test_credentials_that_changed_are_used_from_the_next_request_on(
-    aws: Aws, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Given credentials in the environment
-    monkeypatch.setenv("SNS_KEY", "AKIAOLD")
-    monkeypatch.setenv("SNS_SECRET", "old")
-    sns = publisher(access_key_id={"env": "SNS_KEY"}, secret_access_key={"env": "SNS_SECRET"})
-    publish(sns, some(sns, 1))
-    # When they are changed
-    monkeypatch.setenv("SNS_KEY", "AKIANEW")
-    publish(sns, some(sns, 1))
-    # Then the next request is signed with the new ones
-    keys = [request.headers["HTTP_AUTHORIZATION"].partition("Credential=")[2][:7] for request in aws.requests]
-    assert keys == ["AKIAOLD", "AKIANEW"]
-
-
-def test_without_credentials_in_the_options_boto3_looks_for_them(
-    aws: Aws, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIACHAIN")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "chain")
-    sns = publisher(access_key_id=None, secret_access_key=None)
-
-    publish(sns, some(sns, 1))
-
-    assert "Credential=AKIACHAIN/" in aws.requests[0].headers["HTTP_AUTHORIZATION"]
-
-
-def test_without_any_credentials_it_says_where_to_set_them(
-    publisher: Publisher, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    sns = publisher(access_key_id=None, secret_access_key=None)
-
-    (outcome,) = publish(sns, some(sns, 1))
-
-    assert isinstance(outcome, Retry)
-    assert "set access_key_id and secret_access_key" in outcome.reason
-
-
-def test_a_secret_that_cannot_be_read_any_more_is_tried_again(
-    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SNS_SECRET", "here")
-    sns = publisher(secret_access_key={"env": "SNS_SECRET"})
-    monkeypatch.delenv("SNS_SECRET")
-
-    assert publish(sns, some(sns, 1)) == [Retry("a secret of the section cannot be read")]
-
-
-def test_nobody_reads_secrets_or_bodies(aws: Aws, publisher: Publisher, caplog: pytest.LogCaptureFixture) -> None:
-    # Given the log tells everything
-    caplog.set_level(logging.DEBUG)
-    aws.faults += [refusal(400, "InvalidParameter"), refusal(403, "SignatureDoesNotMatch")]
-    sns = publisher()
-    # When requests are refused, with answers that quote what was said
-    said = [publish(sns, attempts(sns, sent("Wherefore art thou?"))) for _ in range(2)]
-    # Then neither is in the log, the outcomes, nor in what the backend shows
-    shown = f"{caplog.text} {said!r} {sns!r} {sns.settings!r} {sns.health()}"
-    assert [word for word in (SECRET, KEY, "Wherefore") if word in shown] == []
