@@ -73,7 +73,7 @@ def list_(frame: Frame, /, limit: int, *, as_json: bool, **filters: Any) -> None
     )  # fmt: skip
 
 
-@command.command("show")
+@command.command("show", short_help="Show one delivery, without its payload.")
 @click.argument("number", metavar="ID", type=int)
 @click.option("--json", "as_json", is_flag=True, help="For a machine.")
 @pass_frame
@@ -90,7 +90,7 @@ def show(frame: Frame, number: int, *, as_json: bool) -> None:
     pairs([(name, moment(value) if name.endswith("_at") else value) for name, value in one.items()])
 
 
-@command.command("retry")
+@command.command("retry", short_help="Let dead letters wait again.")
 @click.argument("numbers", metavar="[ID...]", type=int, nargs=-1)
 @_filters
 @pass_frame
@@ -105,7 +105,7 @@ def retry(frame: Frame, /, numbers: tuple[int, ...], **filters: Any) -> None:
     click.echo(f"{plural(done, 'delivery', 'deliveries')} wait{'s' if done == 1 else ''} again")
 
 
-@command.command("discard")
+@command.command("discard", short_help="Take deliveries out for good.")
 @click.argument("numbers", metavar="[ID...]", type=int, nargs=-1)
 @_filters
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -9,15 +9,14 @@ import click
 from event_pusher.cli.frame import Command, CommandError
 from event_pusher.settings import sample
 
-
 _NEXT = """\
 
 Next: edit it, and write what your server (ejabberd or prosody) needs:
 
   event-pusher setup ejabberd --domain example.org --component push.example.org \\
       --output {folder}
-  event-pusher check -c {file}
   event-pusher db upgrade -c {file}
+  event-pusher check -c {file}
   event-pusher run -c {file}
 """
 
