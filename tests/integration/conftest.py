@@ -32,10 +32,10 @@ def site(running_site: Site) -> Iterator[Site]:
     running_site.close()
 
 
-@pytest.fixture(scope="module")
-def whole_world(server_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A server, the daemon and a push service, for all tests of a file."""
-    with running_world(server_name, tmp_path_factory.mktemp(server_name)) as world:
+@pytest.fixture(scope="session", params=SERVERS)
+def whole_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A server, the daemon and a push service, for all tests of the whole way: to start them takes longest."""
+    with running_world(request.param, tmp_path_factory.mktemp(request.param)) as world:
         yield world
 
 
