@@ -9,8 +9,9 @@ import pytest
 from aws import KEY, SECRET, Aws, refusal
 
 from event_pusher.abc import Retry
+from event_pusher_sns.settings import SnsSettings
 from tests.unit.sns.conftest import Publisher
-from tests.unit.sns.support import attempts, publish, sent, some
+from tests.unit.sns.support import PM, SECTION, attempts, publish, sent, some
 
 
 def test_requests_are_signed_with_the_options(aws: Aws, publisher: Publisher) -> None:
@@ -37,6 +38,20 @@ def test_credentials_that_changed_are_used_from_the_next_request_on(
     # Then the next request is signed with the new ones
     keys = [request.headers["HTTP_AUTHORIZATION"].partition("Credential=")[2][:7] for request in aws.requests]
     assert keys == ["AKIAOLD", "AKIANEW"]
+
+
+def test_a_host_may_have_credentials_of_its_own(aws: Aws, publisher: Publisher) -> None:
+    # Given a host with another account
+    theirs = SnsSettings.model_validate(SECTION | aws.options(access_key_id="AKIATHEIRS", account_id="999999999999"))
+    sns = publisher(tools={"host_settings": {"other.example": theirs}})
+    # When people of both hosts write, in one batch
+    publish(sns, attempts(sns, sent(), sent(sender="carol@other.example/r")))
+    # Then each goes to its own account's topic, signed with its own key
+    signed = {
+        request.topic: request.headers["HTTP_AUTHORIZATION"].partition("Credential=")[2].partition("/")[0]
+        for request in aws.requests
+    }
+    assert signed == {PM: KEY, PM.replace("123456789012", "999999999999"): "AKIATHEIRS"}
 
 
 def test_without_credentials_in_the_options_boto3_looks_for_them(

@@ -31,6 +31,7 @@ access_key_id = "AKIAIOSFODNN7EXAMPLE"
 secret_access_key = {{ env = "SNS_SECRET" }}
 presence_updates_topic = "presence"
 pm_messages_topic = "pm.fifo"
+muc_messages_topic = "muc"
 publish_retry_count = 20
 publish_retry_time_ms = 1
 [admin]
@@ -69,6 +70,32 @@ def test_what_a_client_writes_is_in_the_queue(aws: Aws, server: LoopbackServer) 
     assert [json.loads(body) for body in queue.wait(2)] == [
         {"from_user_id": ALICE, "to_user_id": BOB, "message": "But soft!"},
         {"from_user_id": ALICE, "to_user_id": BOB, "message": "What light through yonder window breaks?"},
+    ]
+
+
+@pytest.mark.usefixtures("app")
+def test_both_sides_of_a_conversation_are_in_the_queue(aws: Aws, server: LoopbackServer) -> None:
+    # Given two people who are online
+    queue = aws.topic("pm.fifo")
+    for user in (ALICE, BOB):
+        server.go_online(user, "phone")
+    # When they write to each other
+    server.message(f"{ALICE}/phone", BOB, "Art thou not Romeo?")
+    server.message(f"{BOB}/phone", ALICE, "Neither, fair saint.")
+    # Then each message is told once, though it was sent and received
+    told = [json.loads(body) for body in queue.wait(2)]
+    assert sorted((one["from_user_id"], one["to_user_id"]) for one in told) == [(ALICE, BOB), (BOB, ALICE)]
+
+
+@pytest.mark.usefixtures("app")
+def test_what_a_client_writes_to_a_room_is_in_its_queue(aws: Aws, server: LoopbackServer) -> None:
+    queue = aws.topic("muc")
+    server.go_online(ALICE, "phone")
+
+    server.message(f"{ALICE}/phone", "garden@muc.example.org", "Hark!", type="groupchat")
+
+    assert [json.loads(body) for body in queue.wait(1)] == [
+        {"from_user_id": ALICE, "to_user_id": "garden@muc.example.org", "message": "Hark!"}
     ]
 
 
