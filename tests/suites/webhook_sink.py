@@ -14,7 +14,7 @@ from typing import Any, Self
 PATIENCE = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Got:
     """One request; names of headers in lower case; `connection` counts the connections."""
 

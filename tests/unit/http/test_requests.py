@@ -6,7 +6,8 @@ import pytest
 from webhook_sink import Reply, Sink
 from webhooks import make_backend, one_attempt, publish, running
 
-from event_pusher.abc import Retry
+from event_pusher.abc import DELIVERED, Retry
+from event_pusher.testing import acc, attempt, chat_event
 from event_pusher_http.settings import HttpSettings
 
 
@@ -62,3 +63,24 @@ def test_a_request_in_vain_says_nothing_of_the_urls_secrets(sink: Sink, caplog: 
         outcomes.append(publish(backend))
 
     assert "s3cret" not in repr(outcomes) + caplog.text
+
+
+def test_a_host_that_says_otherwise_has_its_own_handlers(sink: Sink) -> None:
+    # Given a host with a handler of its own, of the same name
+    everywhere = {"url": f"{sink.url}/all", "name": "hook"}
+    own = HttpSettings.model_validate({"handlers": [{"url": f"{sink.url}/own", "name": "hook"}]})
+    with running(everywhere, host_settings={"own.example": own}) as backend:
+        # When users of both hosts write
+        for host in ("example.org", "own.example"):
+            (delivery,) = backend.push_event(acc(host=host), chat_event(direction="in"))
+            assert publish(backend, attempt(delivery)) == DELIVERED
+    # Then each goes to its host's
+    assert [got.path for got in sink.requests] == ["/all", "/own"]
+
+
+def test_handlers_do_not_hold_up_each_other(sink: Sink) -> None:
+    with running({"url": sink.url, "name": "a"}, {"url": sink.url, "name": "b"}) as backend:
+        made = list(backend.push_event(acc(), chat_event(direction="in")))
+
+    assert len({one.lane for one in made}) == 2
+    assert {one.recipient for one in made} == {"alice@example.org"}
