@@ -37,6 +37,8 @@ _WORDS: tuple[tuple[type[BaseException], Callable[[RabbitSettings, Any], str]], 
     (TimeoutError, lambda *_: "no answer in time"),
     (OSError, lambda _, error: error.strerror or "the connection broke"),
     (exceptions.StreamLostError, lambda *_: "the connection broke"),
+    # What pika makes of its own time limit.
+    (exceptions.ConnectionOpenAborted, lambda *_: "no answer in time"),
 )
 
 
@@ -51,7 +53,7 @@ def connection_parameters(settings: RabbitSettings, host: str, port: int) -> pik
         heartbeat=int(settings.heartbeat),
         connection_attempts=1,
         socket_timeout=settings.connect_timeout,
-        stack_timeout=settings.connect_timeout + 5.0,
+        stack_timeout=2 * settings.connect_timeout,
         client_properties={"connection_name": "event-pusher"},
         **secured,
     )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 #: A refused exchange is declared again after so many seconds.
 RECHECK_SECONDS = 30.0
 _ACCESS_REFUSED = 403
+_GONE = "the connection to RabbitMQ is gone"
 _NAMED = re.compile(r"exchange '([^']*)'")
 
 
@@ -77,7 +78,7 @@ class Session:
             connection.add_on_connection_unblocked_callback(self._unblock)
             self._loop.start()
         finally:
-            self._stop_publishing("the connection to RabbitMQ is gone")
+            self._stop_publishing(_GONE)
             with self._lock:
                 self._ended = True
                 self._loop.close()
@@ -166,9 +167,11 @@ class Session:
             go()
 
     def _channel_closed(self, channel: Channel, error: Exception) -> None:
+        if not isinstance(error, exceptions.ChannelClosedByBroker):
+            self._stop_publishing(_GONE)
+            return
         self._stop_publishing("RabbitMQ closed the channel before it confirmed")
-        if not isinstance(error, exceptions.ChannelClosedByBroker) or self._finishing:
-            self._close_if_done()
+        if self._finishing:
             return
         named = _NAMED.search(error.reply_text)
 

@@ -162,6 +162,18 @@ class AmqpBroker:
                     if channel.confirming:
                         peer.say(number, method)
 
+    def give_back(self, message: Received) -> None:
+        """Return a message that is held."""
+        with self._changed:
+            for peer in self._peers:
+                peer.give_back(message)
+
+    def later(self, seconds: float, what: Callable[[], None]) -> threading.Timer:
+        """Do something after a while."""
+        timer = threading.Timer(seconds, what)
+        timer.start()
+        return timer
+
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _say_all(self, method: Method) -> None:
