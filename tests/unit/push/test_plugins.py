@@ -209,3 +209,15 @@ def test_bound_but_silent_counts_as_online(rigs: Rigs) -> None:
     rig.give(Occurrence("feed", HOST, rig.at(), change=SessionChange("session-end", BOB, "tablet", "s1")))
     rig.give(rig.message("hello"))
     assert len(published(rig)) == 1
+
+
+def test_a_rooms_copy_for_an_account_that_is_online_makes_no_push(rigs: Rigs) -> None:
+    # Given Bob has a session; no server hands a room's copy for his account to it, and one calls that offline
+    rig = enabled(rigs)
+    rig.give(Occurrence("feed", HOST, rig.at(), change=SessionChange("available", BOB, "tablet", "s1", 0)))
+    # When a room's copy comes, Then it is not pushed
+    rig.give(rig.message("hello", type="groupchat"))
+    assert reasons(rig) == ["online"]
+    # And what a dying session did not acknowledge, which is told before its end, is
+    rig.give(rig.message("on its way", recipient=f"{BOB}/tablet", type="groupchat"))
+    assert [one.fields[-1] for one in published(rig)] == [("last-message-body", "on its way")]
