@@ -10,17 +10,23 @@ from zipfile import ZipFile
 
 import pytest
 
-#: Imports all of the product but what is for tests, and the migrations, which run when they are imported.
+#: Imports all of the product but what is for tests, the migrations, which run when they are imported, and what needs
+#: an extra's client.
 IMPORT_ALL = """
-import importlib, sys
+import importlib, re, sys
 from importlib.metadata import distribution
 imported = 0
+extras = {re.match("[A-Za-z0-9_.-]+", line)[0] for line in distribution("event-pusher").requires if "extra ==" in line}
 for file in distribution("event-pusher").files:
     name = ".".join(file.with_suffix("").parts).removesuffix(".__init__")
     left_out = name.startswith(("event_pusher.testing", "event_pusher_migrations.")) or name.endswith("__main__")
     if file.suffix == ".py" and file.parts[0].startswith("event_pusher") and not left_out:
-        importlib.import_module(name)
-        imported += 1
+        try:
+            importlib.import_module(name)
+            imported += 1
+        except ModuleNotFoundError as error:
+            if error.name.partition(".")[0] not in extras:
+                raise
 assert imported > 30, imported
 print(",".join(name for name in sys.modules if name.startswith(("pytest", "_pytest", "event_pusher.testing"))))
 """
@@ -88,7 +94,7 @@ def test_what_it_requires_goes_together(alone: Run) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_every_entry_point_loads(alone: Run) -> None:
+def test_every_entry_point_loads_or_says_what_it_needs(alone: Run) -> None:
     rows = json.loads(ask(alone, LOAD_ALL))
 
     assert {(group, name) for group, name, *_ in rows} >= {
@@ -98,7 +104,9 @@ def test_every_entry_point_loads(alone: Run) -> None:
         ("event_pusher.plugins.push", "defaults"),
         ("event_pusher.migrations", "core"),
     }
-    assert [row for row in rows if row[3] != "enabled" or row[2] != "event-pusher"] == []
+    assert {row[2] for row in rows} == {"event-pusher"}
+    # What needs an extra names the line that brings it.
+    assert [row for row in rows if row[3] != "enabled" and "; pip install 'event-pusher[" not in row[4]] == []
 
 
 def test_the_product_does_not_import_what_is_for_tests(alone: Run) -> None:
