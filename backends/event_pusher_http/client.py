@@ -133,6 +133,7 @@ class Client:
 
     def __init__(self, settings: HandlerSettings) -> None:
         self._settings = settings
+        self._address = settings.address
         self._manager = _manager(settings)
 
     def send(self, flight: Flight, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -141,7 +142,7 @@ class Client:
         try:
             response = self._manager.urlopen(
                 settings.method,
-                settings.address,
+                self._address,
                 body=body,
                 headers=dict(headers),
                 redirect=False,

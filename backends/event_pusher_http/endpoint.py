@@ -41,6 +41,7 @@ class Endpoint:
         self.key = settings.key
         self.trouble: str | None = None
         self._target = settings.target
+        self._login = None if settings.login is None else _basic(*settings.login)
         self.host = host
         self._plugin = plugins[0]
         self._tools = tools
@@ -104,8 +105,8 @@ class Endpoint:
     def _headers(self, attempt: Attempt, letter: Letter) -> dict[str, str]:
         """Those that were stored, the operator's over them, and those of this attempt over all."""
         headers = {"user-agent": "event-pusher", **letter.headers}
-        if (login := self.settings.login) is not None:
-            headers["authorization"] = _basic(*login)
+        if self._login is not None:
+            headers["authorization"] = self._login
         try:
             for name, secret in self.settings.headers.items():
                 headers[name.lower()] = checked_value(name, secret.reveal())

@@ -133,6 +133,14 @@ class HandlerSettings(Section):
                 raise ValueError('a network is written like "10.1.0.0/16" or "fd00:1::/64"') from None
         return value
 
+    @model_validator(mode="after")
+    def _is_of_use(self) -> HandlerSettings:
+        if "tls" in self.model_fields_set and self.url.lower().startswith("http:"):
+            raise ValueError("tls is of no use with http://")
+        if self.allow_networks and not self.untrusted:
+            raise ValueError("allow_networks is of no use without untrusted = true: every network is allowed")
+        return self
+
     @property
     def target(self) -> str:
         """Where it goes, as metrics and logs say it."""

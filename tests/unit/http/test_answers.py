@@ -10,8 +10,9 @@ from webhook_sink import Reply, Sink
 from webhooks import one_attempt, publish, running
 
 from event_pusher.abc import DELIVERED, Dead, Event, Gone, Retry
-from event_pusher.testing import acc, attempt, chat_event, user_status_event
+from event_pusher.testing import ManualClock, acc, attempt, chat_event, user_status_event
 from event_pusher.testing.factories import NOW
+from event_pusher_http.gone import Stopped
 from event_pusher_http.wire import seconds_of
 
 
@@ -140,6 +141,14 @@ def test_gone_is_not_for_ever(sink: Sink) -> None:
         # Then it is tried again
         sink.answer = lambda got: Reply(200)
         assert publish(backend, attempt(waiting.delivery)) == DELIVERED
+
+
+def test_of_too_many_stops_the_oldest_go_on() -> None:
+    stopped = Stopped(ManualClock(), most=2)
+    for user in "abc":
+        stopped.add(("h", user, "chat"), 60)
+
+    assert [("h", user, "chat") in stopped for user in "abc"] == [False, True, True]
 
 
 def test_a_huge_answer_is_cut_off(sink: Sink) -> None:

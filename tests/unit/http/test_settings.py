@@ -113,6 +113,9 @@ callback_module = "defaults"
         ('{ url = "https://h/", tls = { certificate = "PEM" } }', "handlers[0].tls.certificate: must be { file"),
         ('{ url = "https://h/", allow_networks = ["10/99"] }', "handlers[0].allow_networks: a network is written"),
         ('{ url = "https://h/", secrets = [{ file = "no" }] }', "handlers[0].secrets[0]: cannot read the secret file"),
+        ('{ url = "http://h/", tls = { verify = false } }', "handlers[0]: tls is of no use with http://"),
+        ('{ url = "https://h/", allow_networks = ["10.0.0.0/8"] }', "handlers[0]: allow_networks is of no use without"),
+        ('{ url = "https://h/", tls = { key = { file = "k" } } }', "handlers[0].tls: key and key_password are of no"),
         ('{ url = "https://h/", pool_name = "p" }', "handlers[0].pool_name: unknown key"),
     ],
 )
