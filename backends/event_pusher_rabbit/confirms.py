@@ -7,7 +7,6 @@ so a confirm tells the end of both stories.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,7 +54,7 @@ class Confirms:
         self._answer = answer
         self._on_return = on_return
         self._sent: dict[int, _Sent] = {}
-        self._returned: Counter[str] = Counter()
+        self._returned: dict[str, int] = {}
         self._tag = 0
 
     def __len__(self) -> int:
@@ -89,14 +88,20 @@ class Confirms:
         """A message comes back: no queue is bound for it. Its confirm follows."""
         if self._rules.confirms:
             key: str = properties.message_id or ""  # always ours
-            self._returned[key] += 1
+            self._returned[key] = self._returned.get(key, 0) + 1
         self._on_return(method.exchange or "")
 
-    def lost(self, reason: str) -> None:
-        """The channel is gone: nobody knows what became of those without a confirm."""
+    def lost(self, reason: str, largest: int | None = None) -> None:
+        """
+        The channel is gone: nobody knows what became of those without a confirm.
+
+        But what has more than `largest` bytes would close every channel.
+        """
         sent, self._sent = self._sent, {}
         for one in sent.values():
-            self._answer(one.report, one.attempt, Unknown(reason))
+            too_large = largest is not None and len(one.message.body) > largest
+            dead = Dead(f"RabbitMQ takes {largest} bytes at most, it has {len(one.message.body)}")
+            self._answer(one.report, one.attempt, dead if too_large else Unknown(reason))
 
     def _send(self, message: Message, attempt: Attempt, refused: Mapping[str, str]) -> Outcome | None:
         """None = it is on its way, and a confirm will come."""
@@ -122,10 +127,11 @@ class Confirms:
 
     def _outcome(self, sent: _Sent, *, nacked: bool) -> Outcome:
         key = sent.attempt.key
-        if self._returned[key] <= 0:
-            del self._returned[key]
+        returns = self._returned.pop(key, 0)
+        if not returns:
             return Retry("RabbitMQ did not take it (nack)") if nacked else DELIVERED
-        self._returned[key] -= 1
+        if returns > 1:  # an earlier attempt of the same delivery is still to be confirmed
+            self._returned[key] = returns - 1
         reason = f'no queue is bound for it at the exchange "{sent.message.exchange}"'
         if self._clock.now() - sent.message.time > self._rules.unroutable_for:
             return Dead(reason)

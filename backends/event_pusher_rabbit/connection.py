@@ -39,7 +39,7 @@ class RabbitConnection:
         self._settings = settings
         self._log = log
         self._desk = Desk()
-        self._task = Task(exchanges, rules, clock, self._desk, self._returned, self._up)
+        self._task = Task(exchanges, rules, clock, log, self._desk, self._returned, self._up)
         self._closing = threading.Event()
         self._session: Session | None = None
         self._trouble: str | None = "not connected yet"
@@ -90,7 +90,10 @@ class RabbitConnection:
         self._thread.join(max(0.0, deadline - time.monotonic()))
 
     def _returned(self, exchange: str) -> None:
-        self._returns[exchange] = time.monotonic()
+        now = time.monotonic()
+        if now - self._returns.get(exchange, -RETURN_SECONDS) >= RETURN_SECONDS:
+            self._log.warning('messages come back from the exchange "%s": no queue is bound for them', exchange)
+        self._returns[exchange] = now
 
     # --- the I/O thread -------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -50,7 +51,7 @@ def connection_parameters(settings: RabbitSettings, host: str, port: int) -> pik
         port=port,
         virtual_host=settings.virtual_host,
         credentials=pika.PlainCredentials(settings.username, settings.password.reveal(), erase_on_connect=True),
-        heartbeat=int(settings.heartbeat),
+        heartbeat=math.ceil(settings.heartbeat),
         connection_attempts=1,
         socket_timeout=settings.connect_timeout,
         stack_timeout=2 * settings.connect_timeout,

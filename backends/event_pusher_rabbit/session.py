@@ -10,6 +10,7 @@ One connection to RabbitMQ from its beginning to its end, on the I/O thread.
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
@@ -35,6 +36,7 @@ RECHECK_SECONDS = 30.0
 _ACCESS_REFUSED = 403
 _GONE = "the connection to RabbitMQ is gone"
 _NAMED = re.compile(r"exchange '([^']*)'")
+_TOO_LARGE = re.compile(r"larger than configured max size (\d+)")
 
 
 class Task(NamedTuple):
@@ -43,6 +45,7 @@ class Task(NamedTuple):
     exchanges: Sequence[Exchange]
     rules: Rules
     clock: Clock
+    log: logging.Logger
     desk: Desk
     on_return: Callable[[str], None]
     on_up: Callable[[], None]
@@ -117,16 +120,20 @@ class Session:
 
     def _block(self, connection: Connection, frame: pika.frame.Method[pika.spec.Connection.Blocked]) -> None:
         self.blocked = str(frame.method.reason) or "no reason given"
+        self._task.log.warning("RabbitMQ takes no messages now: %s", self.blocked)
         self._task.desk.shut("RabbitMQ blocks the connection")
 
     def _unblock(self, connection: Connection, frame: pika.frame.Method[pika.spec.Connection.Unblocked]) -> None:
         self.blocked = ""
+        self._task.log.info("RabbitMQ takes messages again")
         self._open_desk()
 
     # --- topology -------------------------------------------------------------------------------------------------
 
     def _declare(self, exchanges: Sequence[Exchange], then: Callable[[], None]) -> None:
         def done(refused: dict[str, str]) -> None:
+            for reason in set(refused.values()) - set(self.refused.values()):
+                self._task.log.warning("%s; its messages wait", reason)
             for exchange in exchanges:
                 self.refused.pop(exchange.name, None)
             self.refused.update(refused)
@@ -170,7 +177,10 @@ class Session:
         if not isinstance(error, exceptions.ChannelClosedByBroker):
             self._stop_publishing(_GONE)
             return
-        self._stop_publishing("RabbitMQ closed the channel before it confirmed")
+        limit = _TOO_LARGE.search(error.reply_text)
+        self._stop_publishing(
+            "RabbitMQ closed the channel before it confirmed", None if limit is None else int(limit[1])
+        )
         if self._finishing:
             return
         named = _NAMED.search(error.reply_text)
@@ -196,11 +206,11 @@ class Session:
             for attempt in batch.attempts:
                 confirms.publish(attempt, batch.report, self.refused)
 
-    def _stop_publishing(self, reason: str) -> None:
+    def _stop_publishing(self, reason: str, largest: int | None = None) -> None:
         self._task.desk.shut(reason)
         confirms, self._confirms = self._confirms, None
         if confirms is not None:
-            confirms.lost(reason)
+            confirms.lost(reason, largest)
         self._flush()
 
     # --- outcomes -------------------------------------------------------------------------------------------------

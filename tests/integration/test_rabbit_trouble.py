@@ -10,7 +10,7 @@ from amqp_broker import eventually
 from rabbit_pusher import ALL, Make, make_pusher, rabbit_options
 from rabbitmq import PASSWORD, USER, RabbitMq, rabbitmq, vhost
 
-from event_pusher.abc import DELIVERED, Retry
+from event_pusher.abc import DELIVERED, Dead, Retry
 from event_pusher.testing import chat_event, user_status_event
 
 __all__ = ["make_pusher", "rabbit_options", "rabbitmq", "vhost"]  # fixtures, found by their names
@@ -84,6 +84,23 @@ def test_no_permission_to_write_to_one_exchange_harms_no_other(make: Make, rabbi
     assert eventually(lambda: pusher.backend.ready() and isinstance(pusher.outcome(chat_event()), Retry))
     assert pusher.outcome(user_status_event()) == DELIVERED
     assert pusher.backend.health() == 'no permission to write to the exchange "chat_msg"'
+
+
+def test_a_message_that_is_too_large_for_the_broker_harms_no_other(make: Make, rabbitmq: RabbitMq) -> None:
+    # Given a broker that takes a thousand bytes
+    rabbitmq.control("eval", "application:set_env(rabbit, max_message_size, 1000).")
+    pusher = make(chat_msg_exchange={"mandatory": False})
+    try:
+        # When a message of more is published, and one of less
+        large = pusher.outcome(chat_event("x" * 1001))
+        assert eventually(pusher.backend.ready)
+        small = pusher.outcome(chat_event())
+    finally:
+        rabbitmq.control("eval", "application:set_env(rabbit, max_message_size, 134217728).")
+    # Then the first is a dead letter with the reason, the second arrives
+    assert isinstance(large, Dead)
+    assert large.reason.startswith("RabbitMQ takes 1000 bytes at most")
+    assert small == DELIVERED
 
 
 @pytest.mark.parametrize(
