@@ -102,6 +102,16 @@ class RabbitMq:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGKILL)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Inside, its connections stand and nothing answers."""
+        assert self._server is not None
+        os.killpg(self._server.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._server.pid, signal.SIGCONT)
+
     def empty(self) -> None:
         """Forget everything; it is stopped."""
         shutil.rmtree(self.folder / "mnesia")

@@ -10,7 +10,7 @@ from amqp_broker import eventually
 from rabbit_pusher import ALL, Make, make_pusher, rabbit_options
 from rabbitmq import PASSWORD, USER, RabbitMq, rabbitmq, vhost
 
-from event_pusher.abc import DELIVERED, Dead, Retry
+from event_pusher.abc import DELIVERED, Dead, Retry, Unknown
 from event_pusher.testing import chat_event, user_status_event
 
 __all__ = ["make_pusher", "rabbit_options", "rabbitmq", "vhost"]  # fixtures, found by their names
@@ -84,6 +84,20 @@ def test_no_permission_to_write_to_one_exchange_harms_no_other(make: Make, rabbi
     assert eventually(lambda: pusher.backend.ready() and isinstance(pusher.outcome(chat_event()), Retry))
     assert pusher.outcome(user_status_event()) == DELIVERED
     assert pusher.backend.health() == 'no permission to write to the exchange "chat_msg"'
+
+
+def test_a_broker_that_falls_silent_is_given_up(make: Make, rabbitmq: RabbitMq) -> None:
+    # Given a connection with heartbeats
+    pusher = make(chat_msg_exchange={"mandatory": False}, heartbeat=1)
+    # When the broker stands still with a message on its way
+    with rabbitmq.frozen():
+        outcome = pusher.outcome(chat_event())
+        told = eventually(lambda: "not heard of for two heartbeats" in (pusher.backend.health() or ""))
+    # Then nobody knows what became of it, and when the broker goes on so do messages
+    assert outcome == Unknown("the connection to RabbitMQ is gone")
+    assert told, pusher.backend.health()
+    assert eventually(pusher.backend.ready, 30.0)
+    assert pusher.outcome(chat_event()) == DELIVERED
 
 
 def test_a_message_that_is_too_large_for_the_broker_harms_no_other(make: Make, rabbitmq: RabbitMq) -> None:
