@@ -18,7 +18,7 @@ from event_pusher.counters import Counters
 from event_pusher.database import RowRefused
 from event_pusher.dispatcher import Decided, Dispatcher
 from event_pusher.errors import StorageError
-from event_pusher.idempotency import Seen, comes_again, delivery_key, may_be_copy, message_key
+from event_pusher.idempotency import Seen, comes_again, delivery_key, may_be_copy, message_key, said_key
 from event_pusher.intake import (
     Disable,
     Enable,
@@ -243,16 +243,18 @@ class Acceptance:
             lane = delivery.lane
             if lane is None:
                 lane = f"{delivery.recipient}\n{delivery.target}"
-            if message is not None and self._is_copy(message, event, backend, lane, batch):
+            if message is not None and self._is_copy(message, comes_again(event), backend, lane, batch):
+                continue
+            if delivery.dedupe is not None and self._is_copy(said_key(delivery.dedupe), True, backend, lane, batch):
                 continue
             age = self._max_age[backend] if delivery.ttl is None else min(delivery.ttl, self._max_age[backend])
             batch.rows.append(Row(0, backend, lane, delivery, acc.id, now, now + age))
 
-    def _is_copy(self, message: bytes, event: Event, backend: str, lane: str, batch: Batch) -> bool:
+    def _is_copy(self, message: bytes, remember: bool, backend: str, lane: str, batch: Batch) -> bool:
         key = delivery_key(message, backend, lane)
         if key in self._seen:
             return True
-        if comes_again(event):
+        if remember:
             self._seen.add(key, batch.keys_expire_at - self._seen.window)
             batch.keys.append(key)
         return False

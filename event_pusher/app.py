@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from event_pusher.abc import Backend, Clock
 from event_pusher.assembly import Assembly, assemble, hold_lease
-from event_pusher.clock import SystemClock
+from event_pusher.clock import SteadyClock, SystemClock, since_boot
 from event_pusher.database import Writer, open_engine
 from event_pusher.errors import StorageError
 from event_pusher.intake import Position
@@ -39,7 +39,7 @@ class App:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
-        self._clock = clock or SystemClock()
+        self._clock = clock or SteadyClock(SystemClock(), since_boot)
         self._stopping = threading.Event()
         self._closed = False
         self.started_at = 0.0

@@ -45,6 +45,7 @@ from event_pusher.outbox.store import OutboxStore
 from event_pusher.pool import WorkerPool
 from event_pusher.positions import Positions
 from event_pusher.publisher import Publisher
+from event_pusher.refill import Refill
 from event_pusher.registrations import MemoryRegistrations, RdbmsRegistrations, RegistrationStore
 from event_pusher.sessions import SessionTable
 from event_pusher.settings import NamedBackend, NamedPlugin, Settings
@@ -130,7 +131,7 @@ def assemble(settings: Settings, engine: Engine, writer: Writer, lease: Lease, c
         writer=writer,
         lease=lease,
         store=store,
-        window=window,
+        refill=Refill(store, window, publishers, counters),
         positions=positions,
         acceptance=acceptance,
         settlement=settlement,

@@ -1,6 +1,18 @@
-"""The real time."""
+"""The time: the machine's, and one that goes on when somebody sets the machine's clock."""
 
+from __future__ import annotations
+
+import logging
+import threading
 import time
+from collections.abc import Callable
+
+from event_pusher.abc import Clock
+
+log = logging.getLogger(__name__)
+
+#: A clock that is so many seconds off at once was set; below, it is followed.
+JUMP_SECONDS = 30.0
 
 
 class SystemClock:
@@ -8,3 +20,47 @@ class SystemClock:
 
     now = staticmethod(time.time)
     monotonic = staticmethod(time.monotonic)
+
+
+def since_boot() -> float:
+    """Seconds that really passed: those that the machine slept through count, where the system tells."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class SteadyClock:
+    """
+    A clock over `clock` whose UTC makes no jumps: what somebody sets it on or back by is taken out again.
+
+    So nothing expires, and nothing waits a day longer, because a clock was set; after a restart the machine's time
+    counts as it is. Small corrections are followed. `elapsed` tells what really passed (default: `clock.monotonic`).
+    Any thread.
+    """
+
+    def __init__(self, clock: Clock, elapsed: Callable[[], float] | None = None) -> None:
+        self._clock = clock
+        self._elapsed = elapsed or clock.monotonic
+        self._ahead = clock.now() - self._elapsed()
+        self._lock = threading.Lock()
+        self.jumped = 0.0
+        self.monotonic = clock.monotonic
+
+    def now(self) -> float:
+        """UTC seconds, without the jumps."""
+        now = self._clock.now()
+        ahead = now - self._elapsed()
+        if abs(ahead - self._ahead) > JUMP_SECONDS:
+            return self._jumped()
+        self._ahead = ahead
+        return now - self.jumped
+
+    def _jumped(self) -> float:
+        with self._lock:
+            # Read anew: who was paused between the two clocks saw a jump that was none, and another may have been here.
+            now = self._clock.now()
+            ahead = now - self._elapsed()
+            jump = ahead - self._ahead
+            if abs(jump) > JUMP_SECONDS:
+                self.jumped += jump
+                self._ahead = ahead
+                log.warning("the machine's clock jumped by %+.0f s; what waits goes by the time that really passed", jump)
+            return now - self.jumped

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 from event_pusher.abc import Clock, Delivery
@@ -22,12 +20,12 @@ from event_pusher.counters import Counters
 from event_pusher.database import RowRefused, Writer
 from event_pusher.errors import LeaseLost, StorageError
 from event_pusher.inbox import Inbox
-from event_pusher.lanes import Window
 from event_pusher.outbox.lease import Lease
 from event_pusher.outbox.row import Row
-from event_pusher.outbox.store import CHUNK, OutboxStore
+from event_pusher.outbox.store import OutboxStore
 from event_pusher.positions import Acknowledge, Positions
 from event_pusher.publisher import Publisher
+from event_pusher.refill import Refill
 from event_pusher.settlement import Settlement
 
 log = logging.getLogger(__name__)
@@ -43,8 +41,6 @@ LEASE_RENEW_SECONDS = 5.0
 SWEEP_SECONDS = 600.0
 #: After a failed commit the next try waits so long at first, twice as long each time, and so long at most.
 STALL_SECONDS, STALL_MOST = 0.1, 5.0
-#: Rows read back from the outbox at a time.
-REFILL_ROWS = 2000
 
 
 @dataclass(slots=True)
@@ -54,7 +50,7 @@ class CoreParts:
     writer: Writer
     lease: Lease
     store: OutboxStore
-    window: Window
+    refill: Refill
     positions: Positions
     acceptance: Acceptance
     settlement: Settlement
@@ -72,7 +68,8 @@ class Core:
     def __init__(self, parts: CoreParts, inbox: Inbox) -> None:
         self._parts = parts
         self.inbox = inbox
-        self.rows = 0
+        #: Rows that wait or are in flight, as committed.
+        self.rows = self.rows_at_start = 0
         self.trouble: str | None = None
         self.fatal: BaseException | None = None
         self._batch: Batch | None = None
@@ -80,7 +77,6 @@ class Core:
         self._stall = STALL_SECONDS
         self._last_commit = self._renewed = self._swept = 0.0
         self._ack_due: float | None = None
-        self._readmitted: deque[int] = deque()
         self._draining, self._drained = threading.Event(), threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="core", daemon=True)
@@ -89,7 +85,8 @@ class Core:
         """Read what the outbox holds, and begin. Raises `StorageError`."""
         parts = self._parts
         self.rows = sum(number for (_, state), number in parts.store.counts().items() if state == "waiting")
-        parts.window.spilled = self.rows > 0
+        self.rows_at_start = self.rows
+        parts.refill.begin(self.rows)
         self._renewed = self._swept = parts.clock.monotonic()
         self._thread.start()
 
@@ -136,22 +133,28 @@ class Core:
         return row.id
 
     def readmit(self, ids: Sequence[int]) -> None:
-        """The dead letters `ids` wait again (committed): they lie where the window does not read any more."""
-        window = self._parts.window
+        """The dead letters `ids` wait again (committed)."""
         self.rows += len(ids)
-        if window.spilled:
-            # What lies beyond the cursor comes with the window's own reading.
-            ids = [id_ for id_ in ids if id_ <= window.cursor]
-        else:
-            window.cursor = max(window.cursor, *ids, 0)
-        self._readmitted.extend(ids)
+        self._parts.counters.add("readmitted", "", len(ids))
+        self._parts.refill.readmit(ids)
 
     def withdraw(self, ids: Sequence[int], waiting: int) -> None:
         """The rows `ids`, of which `waiting` were no dead letters, are gone from disk."""
         self.rows -= waiting
+        self._parts.counters.add("discarded", "", waiting)
         gone = frozenset(ids)
         for publisher in self._parts.publishers.values():
             publisher.drop_ids(gone)
+
+    def unaccounted(self) -> int:
+        """
+        Accepted less what became of it; 0 between two commits, on the core's thread.
+
+        accepted = waiting and in flight + delivered + dead + expired + replaced + discarded.
+        """
+        total = self._parts.counters.total
+        came = self.rows_at_start + total("accepted") + total("readmitted")
+        return came - self.rows - sum(map(total, ("delivered", "dead", "expired", "replaced", "discarded")))
 
     @property
     def in_flight(self) -> int:
@@ -227,7 +230,7 @@ class Core:
         parts = self._parts
         monotonic, now = parts.clock.monotonic(), parts.clock.now()
         waits = [TICK_SECONDS]
-        if self._readmitted and parts.window.has_room():
+        if parts.refill.eager:
             waits.append(self._stalled_until - monotonic)
         if self._batch is not None:
             waits.append(self._stalled_until - monotonic)
@@ -239,6 +242,7 @@ class Core:
             waits.append(self._ack_due - monotonic)
         if not self._draining.is_set():
             waits += [due - now for one in parts.publishers.values() if (due := one.next_due()) is not None]
+            waits += [due - monotonic for one in parts.publishers.values() if (due := one.next_probe()) is not None]
         return max(0.0, min(waits))
 
     def is_full(self) -> bool:
@@ -273,10 +277,10 @@ class Core:
                 began = parts.clock.monotonic()
                 now = parts.clock.now()
                 with parts.writer.transaction():
-                    went = parts.settlement.write(now) + parts.acceptance.write(batch, now)
+                    parts.settlement.write(now)
+                    discarded = parts.acceptance.write(batch, now)
                 self._last_commit = began
-                parts.settlement.written()
-                self._committed(batch, went)
+                self._committed(batch, parts.settlement.written(), discarded)
         except LeaseLost:
             raise
         except StorageError as error:
@@ -289,10 +293,11 @@ class Core:
         self._recovered()
         return True
 
-    def _committed(self, batch: Batch, went: int) -> None:
+    def _committed(self, batch: Batch, settled: int, discarded: int) -> None:
         parts = self._parts
-        self.rows += len(batch.rows) - went
+        self.rows += len(batch.rows) - settled - discarded
         parts.counters["commits", ""] += 1
+        parts.counters.add("discarded", "", discarded)
         parts.acceptance.written(batch)
         rows = batch.rows
         if batch.gone:
@@ -300,7 +305,7 @@ class Core:
             for publisher in parts.publishers.values():
                 publisher.drop(gone)
             rows = [row for row in rows if row.delivery.registration not in gone]
-        self._hand_over(rows)
+        parts.refill.offer(rows, parts.clock.now())
 
     def _stalled(self, batch: Batch, error: StorageError) -> None:
         self._pause(error)
@@ -320,50 +325,13 @@ class Core:
             log.warning("the database is well again")
         self.trouble, self._stall, self._stalled_until = None, STALL_SECONDS, 0.0
 
-    def _hand_over(self, rows: Sequence[Row]) -> None:
-        """Offer committed `rows` to their lanes, as far as the window reaches."""
-        window, publishers = self._parts.window, self._parts.publishers
-        now = self._parts.clock.now()
-        for row in rows:
-            if window.spilled or not window.has_room():
-                window.spilled = True
-                return
-            window.cursor = row.id
-            publishers[row.backend].lanes.add(row, now)
-
     def _refill(self) -> None:
-        """Read on in the outbox where the window ends, and what an operator let wait again."""
-        window = self._parts.window
-        if self._readmitted and window.has_room() and self._parts.clock.monotonic() >= self._stalled_until:
-            self._load_readmitted()
-        if not window.wants_rows() or self._parts.clock.monotonic() < self._stalled_until:
+        if self._parts.clock.monotonic() < self._stalled_until:
             return
         try:
-            rows = self._parts.store.load_after(window.cursor, REFILL_ROWS)
+            self._parts.refill.read_on(self._parts.clock.now())
         except StorageError as error:
             self._pause(error)
-            return
-        now = self._parts.clock.now()
-        for row in rows:
-            window.cursor = row.id
-            publisher = self._parts.publishers.get(row.backend)
-            if publisher is not None:
-                publisher.lanes.add(row, now)
-        window.spilled = len(rows) == REFILL_ROWS
-
-    def _load_readmitted(self) -> None:
-        ids = list(islice(self._readmitted, CHUNK))
-        try:
-            rows = self._parts.store.load_ids(ids)
-        except StorageError as error:
-            self._pause(error)
-            return
-        for _ in ids:
-            self._readmitted.popleft()
-        now = self._parts.clock.now()
-        for row in rows:
-            if row.backend in self._parts.publishers:
-                self._parts.publishers[row.backend].lanes.add(row, now)
 
     def _admit(self, now: float, monotonic: float) -> None:
         if self._draining.is_set():
@@ -371,6 +339,9 @@ class Core:
         for publisher in self._parts.publishers.values():
             for lane, row in publisher.admit(now, monotonic):
                 self._parts.settlement.expire(publisher, lane, row, now, monotonic)
+            replaced, publisher.lanes.replaced = publisher.lanes.replaced, []
+            for row in replaced:
+                self._parts.settlement.replaced(publisher.name, row, monotonic)
 
     def _commit_settled(self) -> None:
         if self._parts.settlement.pending or self._batch:
@@ -391,10 +362,12 @@ class Core:
             self._sweep(now)
 
     def _sweep(self, now: float) -> None:
+        parts = self._parts
         try:
-            with self._parts.writer.transaction():
-                self._parts.acceptance.forget_expired(now)
+            with parts.writer.transaction():
+                parts.acceptance.forget_expired(now)
+                parts.store.forget_dead(now - parts.dead_retention)
         except LeaseLost:
             raise
         except StorageError as error:
-            log.warning("old dedupe keys could not be dropped: %s", error)
+            log.warning("old dedupe keys and dead letters could not be dropped: %s", error)

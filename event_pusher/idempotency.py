@@ -40,6 +40,11 @@ def message_key(event: ChatEvent | UnackedMessageEvent) -> bytes | None:
     return None
 
 
+def said_key(dedupe: str) -> bytes:
+    """Name what a backend itself named (`Delivery.dedupe`)."""
+    return _digest("dedupe", dedupe)
+
+
 def delivery_key(message: bytes, backend: str, lane: str) -> bytes:
     """Name what one message makes in one lane of one backend."""
     return _digest("delivery", message.hex(), backend, lane)

@@ -82,7 +82,10 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
         self._ready: deque[Lane] = deque()
         self._parked: list[tuple[float, int, Lane]] = []
+        self._held: dict[str, deque[Lane]] = {}
         self._order = itertools.count()
+        #: Rows whose place a newer one of the same collapse key took; the core takes them away.
+        self.replaced: list[Row] = []
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -90,6 +93,8 @@ class Lanes:
     def add(self, row: Row, now: float) -> None:
         """Offer `row`, whose id is above all that were offered before: its lane holds it or leaves it on disk."""
         lane = self._lane_of(row)
+        if row.delivery.collapse_key is not None and lane.parked and not lane.partial and self._takes_place(lane, row):
+            return
         if lane.parked or len(lane.rows) >= LANE_ROWS:
             lane.partial = True
         if lane.partial:
@@ -134,13 +139,36 @@ class Lanes:
 
     def park(self, lane: Lane, due_at: float) -> None:
         """Nothing of the lane goes before `due_at` (UTC seconds); the head stays the head, the rest stays on disk."""
+        self._keep_head(lane)
+        self._park(lane, due_at)
+
+    def hold(self, lane: Lane, target: str) -> None:
+        """Nothing of the lane goes until `release`: its head's target has a breaker that is open."""
+        self._keep_head(lane)
+        lane.queued = lane.parked = True
+        self._held.setdefault(target, deque()).append(lane)
+
+    def release(self, target: str, number: int, now: float) -> None:
+        """Let up to `number` lanes go that were held for `target`."""
+        held = self._held[target]
+        while held and number > 0:
+            self._wake(held.popleft(), now)
+            number -= 1
+        if not held:
+            del self._held[target]
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The targets that lanes are held for."""
+        return tuple(self._held)
+
+    def _keep_head(self, lane: Lane) -> None:
         lane.busy = False
         head = lane.rows[0]
         if len(lane.rows) > 1:
             lane.partial, lane.last_id = True, head.id
         self._window.rows -= len(lane.rows)
         lane.rows = deque((head,))
-        self._park(lane, due_at)
 
     def step_aside(self, lane: Lane, now: float) -> None:
         """The head held its lane for too long: it retries alone from its `due_at` on, the next one goes."""
@@ -198,6 +226,8 @@ class Lanes:
         return lane
 
     def _append(self, lane: Lane, row: Row) -> None:
+        if row.delivery.collapse_key is not None:
+            self._collapse(lane, row)
         lane.rows.append(row)
         lane.last_id = row.id
         self._window.rows += 1
@@ -216,14 +246,36 @@ class Lanes:
 
     def _unpark(self, now: float) -> None:
         while self._parked and self._parked[0][0] <= now:
-            lane = heapq.heappop(self._parked)[2]
-            lane.parked = lane.queued = False
-            self._window.rows += len(lane.rows)
-            if lane.rows:
-                lane.queued = True
-                self._ready.append(lane)
-            else:
-                self._let_go(lane, now)
+            self._wake(heapq.heappop(self._parked)[2], now)
+
+    def _wake(self, lane: Lane, now: float) -> None:
+        lane.parked = lane.queued = False
+        self._window.rows += len(lane.rows)
+        if lane.rows:
+            lane.queued = True
+            self._ready.append(lane)
+        else:
+            self._let_go(lane, now)
+
+    def _takes_place(self, lane: Lane, row: Row) -> bool:
+        """Whether `row` took the place of the parked head, which waits for its next try."""
+        head = lane.rows[0] if lane.rows else None
+        if head is None or head.delivery.collapse_key != row.delivery.collapse_key:
+            return False
+        row.due_at = head.due_at
+        lane.rows[0], lane.last_id = row, row.id
+        self.replaced.append(head)
+        return True
+
+    def _collapse(self, lane: Lane, row: Row) -> None:
+        """Take out of memory what waits in `lane` under the key of `row`; what is in flight is let be."""
+        key = row.delivery.collapse_key
+        first = 1 if lane.busy else 0
+        old = [one for one in itertools.islice(lane.rows, first, None) if one.delivery.collapse_key == key]
+        for one in old:
+            lane.rows.remove(one)
+        self._window.rows -= len(old)
+        self.replaced += old
 
     def _let_go(self, lane: Lane, now: float) -> None:
         lane.busy = False

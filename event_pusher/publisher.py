@@ -9,13 +9,15 @@ them to the workers a batch at a time, and knows what is in flight and until whe
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from event_pusher.abc import Attempt, Backend, BackendSettings, Outcome, Report, Unknown, Unsent, outcome_of
+from event_pusher.abc import Attempt, Backend, BackendSettings, Outcome, Report, Retry, Unknown, Unsent, outcome_of
+from event_pusher.breaker import Breaker
 from event_pusher.lanes import Lane, Lanes
 from event_pusher.outbox.row import Row
 from event_pusher.pool import WorkerPool
@@ -68,6 +70,9 @@ class Publisher:
         self._pool = pool
         #: Where outcomes go; the core's inbox.
         self.report: Report = lambda _outcomes: None
+        #: One for each target that failed lately.
+        self.breakers: dict[str, Breaker] = {}
+        self._draw = random.Random()  # noqa: S311 - jitter hides nothing
         self._flights: dict[int, Flight] = {}
         self._deadlines: deque[Flight] = deque()
         self._jobs: deque[_Job] = deque()
@@ -83,22 +88,63 @@ class Publisher:
     def admit(self, now: float, monotonic: float) -> list[tuple[Lane, Row]]:
         """Hand out what may go (`now` in UTC seconds); returns the heads whose time is over, for the core to settle."""
         expired: list[tuple[Lane, Row]] = []
+        for target in self.lanes.held:
+            breaker = self.breakers.get(target)
+            room = len(self.lanes) if breaker is None else breaker.room(monotonic)
+            self.lanes.release(target, room, now)
         while self._has_room():
             limit = min(self.backend.max_batch, self.settings.in_flight - len(self._flights))
+            taken = 0
             attempts: list[Attempt] = []
-            before = len(expired)
             for lane, row in self.lanes.take(limit, now):
+                taken += 1
                 if row.expires_at is not None and row.expires_at <= now:
                     expired.append((lane, row))
-                    continue
-                attempts.append(self._depart(lane, row, monotonic))
-                if self._bytes >= FLIGHT_BYTES:
-                    break
+                elif self.breakers and not self._lets_through(row, monotonic):
+                    self.lanes.hold(lane, row.delivery.target)
+                else:
+                    attempts.append(self._depart(lane, row, monotonic))
+                    if self._bytes >= FLIGHT_BYTES:
+                        break
             if attempts:
                 self._submit(attempts, monotonic)
-            elif len(expired) == before:
+            if not taken:
                 break
         return expired
+
+    def _lets_through(self, row: Row, monotonic: float) -> bool:
+        breaker = self.breakers.get(row.delivery.target)
+        if breaker is None:
+            return True
+        if breaker.room(monotonic) <= 0:
+            return False
+        breaker.depart()
+        return True
+
+    def judge(self, flight: Flight, outcome: Outcome, monotonic: float) -> None:
+        """Let the breaker of the flight's target know how it ended."""
+        target = flight.row.delivery.target
+        breaker = self.breakers.get(target)
+        failed = isinstance(outcome, (Retry, Unknown))
+        if breaker is None:
+            if not failed:
+                return
+            breaker = self.breakers[target] = Breaker()
+        if failed:
+            if breaker.fail(flight.lane.name, monotonic, self._draw):
+                wait = (breaker.open_until or monotonic) - monotonic
+                log.warning("%s: %s fails for everybody; next try in %.0f s", self.name, target, wait)
+        elif isinstance(outcome, Unsent):
+            breaker.back()
+        else:
+            breaker.succeed()
+            if breaker.closed:
+                del self.breakers[target]
+
+    def next_probe(self) -> float | None:
+        """When a target with an open breaker is tried again (monotonic seconds); None without any that matters."""
+        waits = [b.open_until for t in self.lanes.held if (b := self.breakers.get(t)) is not None and b.open_until]
+        return min(waits) if waits and self._has_room() else None
 
     def next_due(self) -> float | None:
         """When a parked lane is due (UTC seconds); None without any, and while nothing may be handed out."""

@@ -11,7 +11,8 @@ What becomes of an attempt: the one place where a delivery changes its state aft
                           an operator    ├── Delivered ──▶ delivered (the row goes)
                                          ├── Dead ───────▶ dead (kept with its reason)
                                          ├── Gone ───────▶ discarded, with all that waits for the registration
-                                         └── too old ────▶ expired (kept as dead, with its reason)
+                                         ├── too old ────▶ expired (kept as dead, with its reason)
+    waiting ──▶ replaced └── (by a newer one of its collapse key: the row goes)
 
 Memory follows at once, the database with the next commit: a crash in between costs a repetition, never a loss.
 """
@@ -21,6 +22,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 from event_pusher.abc import Attempt, Dead, Delivered, Gone, Outcome, Retry, Unknown, Unsent
@@ -61,9 +63,11 @@ class Settlement:
         self._counters = counters
         self._draw = draw or random.Random()  # noqa: S311 - jitter hides nothing
         self._removed: list[int] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
         self._rescheduled: dict[int, tuple[Row, str]] = {}
         self._buried: list[tuple[Row, str]] = []
         self._gone: dict[int, str] = {}
+        self._discarded = 0
         self._since: float | None = None
 
     @property
@@ -88,6 +92,7 @@ class Settlement:
         if flight is None:
             self._counters.add("outcomes_late", publisher.name)
             return
+        publisher.judge(flight, outcome, monotonic)
         if flight.dropped:
             publisher.lanes.done(flight.lane, now)
             return
@@ -96,7 +101,7 @@ class Settlement:
         match outcome:
             case Delivered():
                 self._removed.append(flight.row.id)
-                self._counters["delivered", publisher.name] += 1
+                self._counts["delivered", publisher.name] += 1
                 publisher.lanes.done(flight.lane, now)
             case Unsent():
                 self._counters.add("unsent", publisher.name)
@@ -117,24 +122,38 @@ class Settlement:
             self._since = monotonic
         self._bury(publisher, lane, row, "expired: it was not delivered in time", now, "expired")
 
-    def write(self, now: float) -> int:
-        """Write all changes, inside the core's transaction; returns how many waiting rows went. See `written`."""
+    def replaced(self, backend: str, row: Row, monotonic: float) -> None:
+        """A newer delivery of the same ``collapse_key`` took the place of `row`."""
+        if not self.pending:
+            self._since = monotonic
+        self._removed.append(row.id)
+        self._rescheduled.pop(row.id, None)
+        self._counts["replaced", backend] += 1
+
+    def write(self, now: float) -> None:
+        """Write all changes, inside the core's transaction. See `written`."""
         self._store.remove(self._removed)
         rows = list(self._rescheduled.values())
         self._store.reschedule([row for row, _ in rows], [reason for _, reason in rows])
         self._store.bury([row for row, _ in self._buried], [reason for _, reason in self._buried], now)
         for reason in set(self._gone.values()):
             self._registrations.mark_disabled([id_ for id_, why in self._gone.items() if why == reason], reason, now)
-        discarded = self._store.discard_for_registrations(list(self._gone))
-        return len(self._removed) + len(self._buried) + len(discarded)
+        self._discarded = len(self._store.discard_for_registrations(list(self._gone)))
 
-    def written(self) -> None:
-        """The transaction was committed."""
+    def written(self) -> int:
+        """The transaction was committed: count it; returns how many waiting rows went."""
+        self._counts["discarded", ""] += self._discarded
+        went = sum(self._counts.values())
+        for (state, backend), number in self._counts.items():
+            self._counters.add(state, backend, number)
+        self._counts.clear()
+        self._discarded = 0
         self._removed.clear()
         self._rescheduled.clear()
         self._buried.clear()
         self._gone.clear()
         self._since = None
+        return went
 
     def _rest(self, publisher: Publisher, flight: Flight, now: float) -> None:
         # Not on disk: after a restart it may go at once.
@@ -158,7 +177,7 @@ class Settlement:
         row.attempts += state == "dead"
         self._rescheduled.pop(row.id, None)
         self._buried.append((row, reason))
-        self._counters.add(state, publisher.name)
+        self._counts[state, publisher.name] += 1
         log.warning("delivery %d of %s to %s is dead: %s", row.id, publisher.name, row.delivery.target, reason)
         try:
             publisher.backend.forget(row.delivery)

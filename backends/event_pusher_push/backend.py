@@ -183,4 +183,5 @@ class _Policy:
             payload=render(registration, reveal(notification, self._settings.content)),
             lane=str(registration.id),
             registration=registration.id,
+            collapse_key="newest" if self._settings.collapse else None,
         )

@@ -18,7 +18,8 @@ class PushSettings(BackendSettings):
     Options of the push backend.
 
     `backend` is where registrations are stored: ``rdbms`` (the database) or ``memory`` (gone at a restart).
-    `max_registrations` caps what one account may enable. `dry_run` decides and records, and sends nothing;
+    With `collapse`, of what waits for one registration only the newest is published: after an outage a phone is woken
+    up once. `max_registrations` caps what one account may enable. `dry_run` decides and records, and sends nothing;
     `only_users`, unless empty, are the only accounts (bare JIDs) that are pushed to.
     """
 
@@ -26,6 +27,7 @@ class PushSettings(BackendSettings):
     plugin_module: str | tuple[str, ...] = "defaults"
     virtual_pubsub_hosts: tuple[str, ...] = ()
     content: Content = "full"
+    collapse: bool = False
     dry_run: bool = False
     only_users: frozenset[str] = frozenset()
     max_registrations: int = Field(default=20, ge=1)

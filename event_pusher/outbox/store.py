@@ -49,6 +49,10 @@ _SAVE_POSITION = (
     " ON CONFLICT (source, host, feed) DO UPDATE SET epoch = excluded.epoch, n = excluded.n"
 )
 _REMEMBER = "INSERT INTO event_pusher_seen (expires_at, keys) VALUES (?, ?)"
+_FORGET_DEAD = (
+    "DELETE FROM event_pusher_deliveries WHERE id IN (SELECT id FROM event_pusher_deliveries"
+    " WHERE state = 'dead' AND failed_at < ? ORDER BY id LIMIT ?)"
+)
 _FORGET = "DELETE FROM event_pusher_seen WHERE expires_at <= ?"
 _RESERVE = (
     "UPDATE event_pusher_owner SET next_id = ? + CASE WHEN next_id < ? THEN ? ELSE next_id END"
@@ -72,6 +76,7 @@ class OutboxStore:
         self._insert, self._remove = sql(_INSERT), sql(_REMOVE)
         self._reschedule, self._bury = sql(_RESCHEDULE), sql(_BURY)
         self._save_position, self._remember, self._forget = sql(_SAVE_POSITION), sql(_REMEMBER), sql(_FORGET)
+        self._forget_dead = sql(_FORGET_DEAD)
         self._reserve, self._save_next_id = sql(_RESERVE), sql(_SAVE_NEXT_ID)
         self._load_after = sql(_LOAD_AFTER)
 
@@ -135,6 +140,10 @@ class OutboxStore:
             raise ValueError(f"a dedupe key has {_KEY_BYTES} bytes")
         if keys:
             self._writer.connection.exec_driver_sql(self._remember, (expires_at, b"".join(keys)))
+
+    def forget_dead(self, before: float) -> int:
+        """Drop dead letters that failed before then, at most `CHUNK` in one go; give their number."""
+        return self._writer.connection.exec_driver_sql(self._forget_dead, (before, CHUNK)).rowcount
 
     def forget_expired(self, now: float) -> int:
         """Drop what was remembered until `now`; give the number of commits whose keys went."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from event_pusher import core as module
+from event_pusher import refill
 from event_pusher.abc import DELIVERED, Delivery
 from event_pusher.errors import LeaseLost
 from event_pusher.intake import Position
@@ -59,13 +60,13 @@ def test_a_restart_finds_what_waits_and_delivers_it_in_order(rigs: Rigs) -> None
 
 def test_more_than_memory_holds_goes_in_order_and_once(rigs: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a window of ten rows and a backend that was away while fifty came
-    monkeypatch.setattr(module, "REFILL_ROWS", 7)
+    monkeypatch.setattr(refill, "REFILL_ROWS", 7)
     rig = rigs()
-    rig.parts.window.limit = 10
+    rig.parts.refill.window.limit = 10
     rig.post.up = False
     for start in range(0, 50, 5):
         rig.give(*(rig.message(f"m{n}", f"u{n % 4}@{HOST}") for n in range(start, start + 5)))
-    assert rig.parts.window.rows <= 10
+    assert rig.parts.refill.window.rows <= 10
     # When it is back
     rig.post.up = True
     rig.turn(150)

@@ -97,9 +97,9 @@ def test_retried_ones_beyond_the_window_are_not_read_twice(rigs: Rigs) -> None:
     rig.post.up = False
     rig.give(*map(rig.message, BODIES))
     dead = bury(rig)
-    rig.parts.window.limit = 2
+    rig.parts.refill.window.limit = 2
     rig.give(*(rig.message(f"new {n}", f"user{n}@example.org") for n in range(6)))
-    assert rig.parts.window.spilled
+    assert rig.parts.refill.window.spilled
     # When the dead letters are retried and all is well
     retry(rig, dead)
     rig.post.up = True
@@ -119,7 +119,7 @@ def test_after_a_restart_retried_ones_go_once(rigs: Rigs) -> None:
     rig = rigs()
     # When they are retried, and later the window overflows
     retry(rig, dead)
-    rig.parts.window.limit = 2
+    rig.parts.refill.window.limit = 2
     rig.give(
         rig.message("new", "eve@example.org"), *(rig.message(f"newer {n}", f"user{n}@example.org") for n in range(4))
     )

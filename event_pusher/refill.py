@@ -1,0 +1,96 @@
+"""
+Between the outbox and the lanes: what is committed goes to its lane as far as the window reaches, the rest is read back
+as room appears. Owned by the core.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from event_pusher.counters import Counters
+from event_pusher.lanes import Window
+from event_pusher.outbox.row import Row
+from event_pusher.outbox.store import CHUNK, OutboxStore
+from event_pusher.publisher import Publisher
+
+log = logging.getLogger(__name__)
+
+#: Rows read back from the outbox at a time.
+REFILL_ROWS = 2000
+
+
+class Refill:
+    """Moves rows into lanes; reads raise `StorageError`, and are made again by the next turn."""
+
+    def __init__(
+        self, store: OutboxStore, window: Window, publishers: Mapping[str, Publisher], counters: Counters
+    ) -> None:
+        self._store = store
+        self.window = window
+        self._publishers = publishers
+        self._counters = counters
+        self._readmitted: deque[int] = deque()
+        self._orphans: set[str] = set()
+
+    def begin(self, waiting: int) -> None:
+        """At the start: `waiting` rows are on disk, none in memory."""
+        self.window.spilled = waiting > 0
+
+    def offer(self, rows: Sequence[Row], now: float) -> None:
+        """Offer rows that were just committed, with ids above all others, to their lanes."""
+        window, publishers = self.window, self._publishers
+        for row in rows:
+            if window.spilled or not window.has_room():
+                window.spilled = True
+                return
+            window.cursor = row.id
+            publishers[row.backend].lanes.add(row, now)
+
+    def readmit(self, ids: Sequence[int]) -> None:
+        """The dead letters `ids` wait again (committed): they lie where the window does not read any more."""
+        window = self.window
+        if window.spilled:
+            # What lies beyond the cursor comes with the window's own reading.
+            ids = [id_ for id_ in ids if id_ <= window.cursor]
+        else:
+            window.cursor = max(window.cursor, *ids, 0)
+        self._readmitted.extend(ids)
+
+    @property
+    def eager(self) -> bool:
+        """Whether there is something to read, and room for it."""
+        return bool(self._readmitted) and self.window.has_room()
+
+    def read_on(self, now: float) -> None:
+        """Read what an operator let wait again, and where the window ends. Raises `StorageError`."""
+        if self.eager:
+            ids = list(islice(self._readmitted, CHUNK))
+            rows = self._store.load_ids(ids)
+            for _ in ids:
+                self._readmitted.popleft()
+            self._add(rows, now)
+        if self.window.wants_rows():
+            rows = self._store.load_after(self.window.cursor, REFILL_ROWS)
+            for row in rows:
+                self.window.cursor = row.id
+                self._add((row,), now)
+            self.window.spilled = len(rows) == REFILL_ROWS
+
+    def _add(self, rows: Sequence[Row], now: float) -> None:
+        for row in rows:
+            publisher = self._publishers.get(row.backend)
+            if publisher is None:
+                self._orphan(row, f"backend {row.backend!r} is not enabled")
+            elif row.delivery.format not in publisher.backend.formats:
+                self._orphan(row, f"backend {row.backend!r} does not read format {row.delivery.format}")
+            else:
+                publisher.lanes.add(row, now)
+
+    def _orphan(self, row: Row, why: str) -> None:
+        self._counters.add("orphaned", row.backend)
+        if why not in self._orphans:
+            self._orphans.add(why)
+            log.error("deliveries are left lying: %s; enable it, or `event-pusher deliveries discard`", why)
