@@ -120,9 +120,11 @@ class Confirms:
         )
         try:
             self._channel.basic_publish(message.exchange, message.routing_key, message.body, properties, mandatory)
-        except exceptions.AMQPError as error:
+        except (exceptions.AMQPChannelError, exceptions.AMQPConnectionError) as error:
             # pika encodes the whole message before it sends a byte of it.
             return Unsent(f"the channel did not take it: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - what pika cannot encode is dead alone, not with the connection
+            return Dead(f"it cannot be written as AMQP: {type(error).__name__}")
         return None if self._rules.confirms else DELIVERED
 
     def _outcome(self, sent: _Sent, *, nacked: bool) -> Outcome:

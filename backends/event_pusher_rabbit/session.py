@@ -64,6 +64,7 @@ class Session:
         self._confirms: Confirms | None = None
         self._answers: list[tuple[Report, Attempt, Outcome]] = []
         self._finishing = False
+        self._recheck_due = False
         self._error: BaseException | None = None
         self.up_since: float | None = None
         self.blocked = ""
@@ -137,14 +138,19 @@ class Session:
             for exchange in exchanges:
                 self.refused.pop(exchange.name, None)
             self.refused.update(refused)
-            if self.refused:
-                self._loop.call_later(RECHECK_SECONDS, self._recheck)
+            self._recheck_later()
             then()
 
         assert self._connection is not None
         Declaring(self._connection, exchanges, done).go_on()
 
+    def _recheck_later(self) -> None:
+        if self.refused and not self._recheck_due:
+            self._recheck_due = True
+            self._loop.call_later(RECHECK_SECONDS, self._recheck)
+
     def _recheck(self) -> None:
+        self._recheck_due = False
         if self._connection is not None and self._connection.is_open and not self._finishing:
             self._declare([one for one in self._task.exchanges if one.name in self.refused], lambda: None)
 
@@ -189,7 +195,7 @@ class Session:
             if named and error.reply_code == _ACCESS_REFUSED:
                 # Without this every message to it would close the channel again. Its text may name a user.
                 self.refused[named[1]] = f'no permission to write to the exchange "{named[1]}"'
-                self._loop.call_later(RECHECK_SECONDS, self._recheck)
+                self._recheck_later()
             self._open_channel()
 
         self._declare(self._task.exchanges, then)

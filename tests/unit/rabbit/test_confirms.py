@@ -152,3 +152,15 @@ def test_a_payload_of_somebody_else_is_a_dead_letter(make: Make) -> None:
     rig.backend.publish_many([waiting], rig.reports)
     # Then that is no reason to stop
     assert rig.outcomes([waiting]) == [Dead("its payload is not one of this backend's")]
+
+
+def test_a_message_that_pika_cannot_write_is_dead_alone(make: Make, broker: AmqpBroker) -> None:
+    # Given a key longer than AMQP's short strings
+    rig = make().start()
+    waiting, after = rig.attempts(1), rig.attempts(1)
+    waiting[0].key = "k" * 300
+    # When it is tried, and another one with it
+    rig.backend.publish_many([*waiting, *after], rig.reports)
+    # Then it is dead, and the connection lives
+    assert rig.outcomes([*waiting, *after]) == [Dead("it cannot be written as AMQP: ShortStringTooLong"), DELIVERED]
+    assert broker.connections == 1
