@@ -19,7 +19,7 @@ _SAMPLE = """\
 # {{ env = "NAME" }}; relative files are looked for in $CREDENTIALS_DIRECTORY first, then in this file's folder.
 
 [database]
-# Any SQLAlchemy URL, for example "postgresql+psycopg://event_pusher@localhost/event_pusher".
+# A SQLAlchemy URL of SQLite or PostgreSQL: "postgresql://event_pusher@localhost/event_pusher".
 # `event-pusher db upgrade` creates the tables, nothing else does.
 url = {database}
 
@@ -31,6 +31,7 @@ domain = {domain}
 server = {server}
 secret = {{ file = {secret} }}
 hosts = {hosts}
+publish_as = "host"                     # who notifications come from: "host" (push services look at it) or "component"
 
 # --- where they go ----------------------------------------------------------------------------------------------
 
@@ -52,6 +53,8 @@ wpool = {{ workers = 200, strategy = "available_worker" }}
 plugin_module = "defaults"              # or a chain: ["mute", "defaults"]; `event-pusher plugins` lists what there is
 virtual_pubsub_hosts = []
 content = "marker"                      # what a push service learns: none | marker | sender | full
+collapse = false                        # true: of what waits for one device only the newest is published
+max_registrations = 20                  # what one account may enable
 dry_run = false                         # true: decide and record, send nothing
 only_users = []                         # when not empty: only these accounts get pushes
 
