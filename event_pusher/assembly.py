@@ -213,7 +213,7 @@ class _Workshop:
 def _publisher(
     named: NamedBackend, backend: Backend[Any], window: Window, store: OutboxStore, inbox: Inbox
 ) -> Publisher:
-    lanes = Lanes(named.name, window, store.load_lane)
+    lanes = Lanes(named.name, window, store.load_lane, max(named.settings.retry.schedule))
     pool = WorkerPool(named.name, named.settings.wpool)
     publisher = Publisher(named.name, backend, named.settings, lanes, pool)
     publisher.report = partial(inbox.put_outcomes, publisher)

@@ -46,21 +46,17 @@ class SteadyClock:
 
     def now(self) -> float:
         """UTC seconds, without the jumps."""
-        now = self._clock.now()
-        ahead = now - self._elapsed()
-        if abs(ahead - self._ahead) > JUMP_SECONDS:
-            return self._jumped()
-        self._ahead = ahead
-        return now - self.jumped
-
-    def _jumped(self) -> float:
         with self._lock:
-            # Read anew: who was paused between the two clocks saw a jump that was none, and another may have been here.
-            now = self._clock.now()
-            ahead = now - self._elapsed()
-            jump = ahead - self._ahead
-            if abs(jump) > JUMP_SECONDS:
+            now, ahead = self._look()
+            if abs(ahead - self._ahead) > JUMP_SECONDS:
+                now, ahead = self._look()  # anew: who was paused between the two clocks saw a jump that was none
+            if abs(jump := ahead - self._ahead) > JUMP_SECONDS:
                 self.jumped += jump
-                self._ahead = ahead
-                log.warning("the machine's clock jumped by %+.0f s; what waits goes by the time that really passed", jump)
+                log.warning("the machine's clock jumped by %+.0f s; what waits goes by the time that passed", jump)
+            self._ahead = ahead
             return now - self.jumped
+
+    def _look(self) -> tuple[float, float]:
+        """UTC, and how far it is ahead of what elapsed."""
+        now = self._clock.now()
+        return now, now - self._elapsed()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
@@ -75,8 +76,9 @@ class Lane:
 class Lanes:
     """The lanes of one backend; owned by the core."""
 
-    def __init__(self, backend: str, window: Window, load: LoadLane) -> None:
+    def __init__(self, backend: str, window: Window, load: LoadLane, longest: float = math.inf) -> None:
         self._backend = backend
+        self._longest = longest  # seconds: no retry waits longer
         self._window = window
         self._load = load
         self._lanes: dict[str, Lane] = {}
@@ -233,7 +235,8 @@ class Lanes:
         self._window.rows += 1
 
     def _enqueue(self, lane: Lane, now: float) -> None:
-        due_at = lane.rows[0].due_at
+        # A clock that was set back while nobody ran must not make anything wait longer than it ever would.
+        due_at = min(lane.rows[0].due_at, now + self._longest)
         if due_at > now:
             self.park(lane, due_at)
         else:
