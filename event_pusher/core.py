@@ -257,7 +257,7 @@ class Core:
         if self._batch is None and not self.is_full() and monotonic >= self._last_commit + COMMIT_SECONDS:
             self._batch = parts.acceptance.take()
         due = parts.settlement.due_at()
-        if self._batch is None and (due is None or due > monotonic):
+        if self._batch is None and self.trouble is None and (due is None or due > monotonic):
             return
         batch = self._batch or Batch()
         cut = bool(batch.writes)
@@ -334,7 +334,7 @@ class Core:
             self._pause(error)
 
     def _admit(self, now: float, monotonic: float) -> None:
-        if self._draining.is_set():
+        if self._draining.is_set() or not self._still_owner():
             return
         for publisher in self._parts.publishers.values():
             for lane, row in publisher.admit(now, monotonic):
@@ -343,20 +343,31 @@ class Core:
             for row in replaced:
                 self._parts.settlement.replaced(publisher.name, row, monotonic)
 
+    def _still_owner(self) -> bool:
+        """Whether nothing can have been taken over: a process that was paused asks before it publishes."""
+        if self._parts.lease.remaining() > 0:
+            return True
+        return self._parts.clock.monotonic() >= self._stalled_until and self._renew()
+
+    def _renew(self) -> bool:
+        """Hold on to the lease; False when the database does not answer. Raises `LeaseLost`."""
+        self._renewed = self._parts.clock.monotonic()
+        try:
+            self._parts.lease.renew()
+        except LeaseLost:
+            raise
+        except StorageError as error:
+            self._pause(error)
+            return False
+        return True
+
     def _commit_settled(self) -> None:
         if self._parts.settlement.pending or self._batch:
             self._commit(self._batch or Batch())
 
     def _housekeeping(self, now: float, monotonic: float) -> None:
-        parts = self._parts
-        if monotonic - self._renewed >= LEASE_RENEW_SECONDS:
-            self._renewed = monotonic
-            try:
-                parts.lease.renew()
-            except LeaseLost:
-                raise
-            except StorageError as error:
-                log.warning("the lease could not be renewed: %s", error)
+        if monotonic - self._renewed >= LEASE_RENEW_SECONDS and monotonic >= self._stalled_until:
+            self._renew()
         if monotonic - self._swept >= SWEEP_SECONDS:
             self._swept = monotonic
             self._sweep(now)
