@@ -117,7 +117,7 @@ class RabbitConnection:
         try:
             session = self._session = Session(connection_parameters(self._settings, host, port), self._task)
             # `close` sets the flag and then looks for a session: one of the two sees the other.
-            error = None if self._closing.is_set() else session.run()
+            error = session.run(self._closing.is_set)
             why = "closed" if error is None else describe(self._settings, error)
         except (ValueError, OSError) as error:
             # A secret's or a certificate's file: the text is ours, or the system's.

@@ -71,9 +71,11 @@ class Session:
         #: Exchanges that the broker refused: name → why.
         self.refused: dict[str, str] = {}
 
-    def run(self) -> BaseException | None:
-        """Connect and serve until the connection is over; returns why."""
+    def run(self, cancelled: Callable[[], bool]) -> BaseException | None:
+        """Connect, unless it is `cancelled`, and serve until the connection is over; returns why."""
         try:
+            if cancelled():
+                return None
             connection = SelectConnection(
                 self._parameters, self._opened, self._over, self._over, custom_ioloop=self._loop
             )

@@ -200,6 +200,17 @@ def test_close_does_not_wait_for_a_silent_broker(make: Make, broker: AmqpBroker)
     assert rig.outcomes(attempts) == [Unknown("the connection to RabbitMQ is gone")]
 
 
+def test_a_close_right_after_the_start_leaves_nothing_open(make: Make) -> None:
+    for _ in range(20):
+        # Given a backend whose thread has just begun
+        rig = make()
+        rig.backend.start()
+        # When it is closed
+        rig.backend.close(5.0)
+        # Then no socket is left behind (pytest would say so), and no thread
+        assert not rig.backend._connection._thread.is_alive()
+
+
 def test_nothing_is_sent_after_close(make: Make, broker: AmqpBroker) -> None:
     # Given a backend that was closed
     rig = make().start()
