@@ -39,6 +39,7 @@ from event_pusher.errors import SettingsError
 from event_pusher.idempotency import Seen
 from event_pusher.inbox import Inbox
 from event_pusher.intake import Position
+from event_pusher.journal import Journal
 from event_pusher.lanes import Lanes, Window
 from event_pusher.outbox.lease import Lease
 from event_pusher.outbox.store import OutboxStore
@@ -76,6 +77,8 @@ class Assembly:
     sources: Mapping[str, Source[Any]]
     backends: Mapping[str, Backend[Any]]
     counters: Counters
+    journal: Journal
+    workshop: Workshop
 
 
 def hold_lease(engine: Engine, clock: Clock) -> tuple[Writer, Lease]:
@@ -86,7 +89,7 @@ def hold_lease(engine: Engine, clock: Clock) -> tuple[Writer, Lease]:
 
 def assemble(settings: Settings, engine: Engine, writer: Writer, lease: Lease, clock: Clock) -> Assembly:
     """Build it all; the lease is held. Raises `SettingsError`, `PluginError`, `StorageError`."""
-    counters, inbox, store, sessions = Counters(), Inbox(), OutboxStore(writer), SessionTable()
+    counters, inbox, store, sessions, journal = Counters(), Inbox(), OutboxStore(writer), SessionTable(), Journal()
     kind, most = _registration_options(settings.backends)
     registrations: RegistrationStore = MemoryRegistrations() if kind == "memory" else RdbmsRegistrations(writer)
     sources = {
@@ -97,13 +100,11 @@ def assemble(settings: Settings, engine: Engine, writer: Writer, lease: Lease, c
         {host: sender for source in sources.values() if (sender := source.stanzas()) for host in source.hosts}
     )
     hosts = tuple(host for source in sources.values() for host in source.hosts)
-    workshop = _Workshop(hosts, registrations, sessions, stanzas, clock)
+    workshop = Workshop(hosts, registrations, sessions, stanzas, clock)
     backends = {one.name: workshop.backend(one) for one in settings.backends}
     window = Window()
     publishers = {one.name: _publisher(one, backends[one.name], window, store, inbox) for one in settings.backends}
-    dispatcher = Dispatcher(
-        [(one.name, workshop.event_plugin(one)) for one in settings.event_plugins], list(backends.items()), counters
-    )
+    dispatcher = Dispatcher(workshop.event_plugins(settings.event_plugins), list(backends.items()), counters, journal)
     positions = Positions(store.load_positions())
     acceptance = Acceptance(
         store=store,
@@ -126,7 +127,7 @@ def assemble(settings: Settings, engine: Engine, writer: Writer, lease: Lease, c
             except Exception:
                 log.exception("source %s failed to acknowledge", source)
 
-    settlement = Settlement(store, registrations, list(publishers.values()), counters)
+    settlement = Settlement(store, registrations, list(publishers.values()), counters, journal=journal)
     parts = CoreParts(
         writer=writer,
         lease=lease,
@@ -157,10 +158,12 @@ def assemble(settings: Settings, engine: Engine, writer: Writer, lease: Lease, c
         sources=sources,
         backends=backends,
         counters=counters,
+        journal=journal,
+        workshop=workshop,
     )
 
 
-class _Workshop:
+class Workshop:
     """Makes backends and plugins, with the tools they share."""
 
     def __init__(
@@ -178,7 +181,12 @@ class _Workshop:
         self._clock = clock
 
     def backend(self, named: NamedBackend) -> Backend[Any]:
-        tools = BackendTools(
+        """Make a backend, with its plugins."""
+        return named.cls(named.settings, self.tools(named))
+
+    def tools(self, named: NamedBackend) -> BackendTools:
+        """Make what a backend may use; its plugins are made for it."""
+        return BackendTools(
             name=named.name,
             hosts=self._hosts,
             registrations=self._registrations,
@@ -191,9 +199,12 @@ class _Workshop:
             host_plugins={host: self._chain(plugins) for host, plugins in named.host_plugins.items()},
             chains={names: self._chain(plugins) for names, plugins in named.chains.items()},
         )
-        return named.cls(named.settings, tools)
 
-    def event_plugin(self, named: NamedPlugin) -> EventPlugin[Any]:
+    def event_plugins(self, plugins: Sequence[NamedPlugin]) -> list[tuple[str, EventPlugin[Any]]]:
+        """Make the plugins that every event passes first."""
+        return [(named.name, self._event_plugin(named)) for named in plugins]
+
+    def _event_plugin(self, named: NamedPlugin) -> EventPlugin[Any]:
         plugin: EventPlugin[Any] = named.cls(named.settings, self._plugin_tools(named.name, None, PluginChain()))  # type: ignore[assignment]  # the registry checked the class of its group
         return plugin
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from event_pusher.abc import Acc, Backend, Delivery, Event, EventPlugin
 from event_pusher.counters import Counters
 from event_pusher.errors import StorageError
+from event_pusher.journal import Decision, Journal
 
 log = logging.getLogger(__name__)
 
@@ -23,20 +23,6 @@ log = logging.getLogger(__name__)
 SLOW_SECONDS = 0.05
 #: … unless the batch was large: so much is allowed for each event.
 SLOW_PER_EVENT = 0.0005
-#: Decisions kept for ``event-pusher explain``.
-DECISIONS_KEPT = 20_000
-
-
-class Decision(NamedTuple):
-    """What one backend decided about one event; `reason` is "accepted" or why not (`REASONS`)."""
-
-    at: float
-    user: str
-    kind: str
-    backend: str
-    reason: str
-    trace: str
-
 
 #: The closed list of reasons, with the words that ``explain`` uses for them.
 REASONS: Mapping[str, str] = {
@@ -78,11 +64,17 @@ class Dispatcher:
         plugins: Sequence[tuple[str, EventPlugin[Any]]],
         backends: Sequence[tuple[str, Backend[Any]]],
         counters: Counters,
+        journal: Journal | None = None,
     ) -> None:
         self._plugins = tuple(plugins)
         self._backends = tuple(backends)
         self._counters = counters
-        self.decisions: deque[Decision] = deque(maxlen=DECISIONS_KEPT)
+        self._journal = journal or Journal()
+        self.decisions = self._journal.decisions
+
+    def replace_plugins(self, plugins: Sequence[tuple[str, EventPlugin[Any]]]) -> None:
+        """Ask `plugins` from the next batch on (the core's thread)."""
+        self._plugins = tuple(plugins)
 
     def push_events(self, batch: Sequence[tuple[Acc, Event]]) -> list[Decided]:
         """Decide a batch; only what makes deliveries is in the answer."""
@@ -95,7 +87,7 @@ class Dispatcher:
 
     def record(self, acc: Acc, event: Event, backend: str, reason: str) -> None:
         """Remember a decision."""
-        self.decisions.append(Decision(acc.received_at, str(event.user), event.kind, backend, reason, acc.id))
+        self._journal.decided(Decision(acc.received_at, str(event.user), event.kind, backend, reason, acc.id))
         self._counters[_COUNTER[reason], backend] += 1
 
     def _let_through(self, acc: Acc, event: Event) -> bool:

@@ -49,12 +49,15 @@ registrations = Table(
     Column("updated_at", Double, nullable=False),
     Column("disabled_at", Double),
     Column("disabled_reason", Text),
+    Column("paused_at", Double),
+    Column("paused_reason", Text),
     sqlite_autoincrement=True,
 )
 
 # `lane_key` and `registration_key` hold a delivery's block of ids in front, a checksum behind (see `outbox.blocks`).
 # Indexes on the lane and the registration themselves write all over their pages: with 300,000 rows waiting they cost
 # 60 us a delivery. Dead letters have an index of their own, which a delivery that goes well never touches.
+# `history` holds the last attempts that failed (see `outbox.history`).
 deliveries = Table(
     "event_pusher_deliveries",
     metadata,
@@ -78,6 +81,7 @@ deliveries = Table(
     Column("overtaken", Boolean, nullable=False, server_default=false()),
     Column("reason", Text),
     Column("failed_at", Double),
+    Column("history", Text),
 )
 Index(
     "ix_event_pusher_deliveries_registration_key",

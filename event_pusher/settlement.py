@@ -22,12 +22,14 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 from event_pusher.abc import Attempt, Dead, Delivered, Gone, Outcome, Retry, Unknown, Unsent
 from event_pusher.counters import Counters
+from event_pusher.journal import Journal, Settled
 from event_pusher.lanes import Lane
+from event_pusher.outbox.history import Tried
 from event_pusher.outbox.row import Row
 from event_pusher.outbox.schedule import retry_delay
 from event_pusher.outbox.store import OutboxStore
@@ -36,6 +38,17 @@ from event_pusher.registrations import RegistrationStore
 
 log = logging.getLogger(__name__)
 
+#: The closed list of what an attempt, or a delivery without one, can come to; ``trace`` and ``tail`` use these words.
+OUTCOMES: Mapping[str, str] = {
+    "delivered": "the destination took it",
+    "retry": "it failed, and is tried again",
+    "unknown": "no answer came; it may have arrived, and is tried again with the same key",
+    "unsent": "nothing left; it goes at the next chance, and no attempt is counted",
+    "dead": "it can never succeed: a dead letter",
+    "gone": "the destination is gone: the registration is disabled, what waits for it is discarded",
+    "expired": "it was not delivered in time: a dead letter",
+    "replaced": "a newer one of the same collapse key took its place",
+}
 #: Settled rows are committed when there are so many …
 SETTLE_ROWS = 512
 #: … or after this many seconds; sooner when an insert is committed anyway.
@@ -56,13 +69,18 @@ class Settlement:
         publishers: Sequence[Publisher],
         counters: Counters,
         draw: random.Random | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._store = store
         self._registrations = registrations
         self._publishers = tuple(publishers)
         self._counters = counters
         self._draw = draw or random.Random()  # noqa: S311 - jitter hides nothing
+        self._journal = journal or Journal()
+        self._tried: defaultdict[int, list[Tried]] = defaultdict(list)
         self._removed: list[int] = []
+        self._replaced: list[tuple[str, Row]] = []
+        self._written_at = 0.0
         self._counts: Counter[tuple[str, str]] = Counter()
         self._rescheduled: dict[int, tuple[Row, str]] = {}
         self._buried: list[tuple[Row, str]] = []
@@ -102,9 +120,11 @@ class Settlement:
             case Delivered():
                 self._removed.append(flight.row.id)
                 self._counts["delivered", publisher.name] += 1
+                self._note(publisher.name, flight.row, "delivered", "", now)
                 publisher.lanes.done(flight.lane, now)
             case Unsent():
                 self._counters.add("unsent", publisher.name)
+                self._note(publisher.name, flight.row, "unsent", _clean(outcome.reason), now)
                 self._rest(publisher, flight, now)
             case Retry() | Unknown():
                 self._try_again(publisher, flight, outcome, now)
@@ -128,14 +148,16 @@ class Settlement:
             self._since = monotonic
         self._removed.append(row.id)
         self._rescheduled.pop(row.id, None)
+        self._replaced.append((backend, row))
         self._counts["replaced", backend] += 1
 
     def write(self, now: float) -> None:
         """Write all changes, inside the core's transaction. See `written`."""
+        self._written_at = now
         self._store.remove(self._removed)
         rows = list(self._rescheduled.values())
-        self._store.reschedule([row for row, _ in rows], [reason for _, reason in rows])
-        self._store.bury([row for row, _ in self._buried], [reason for _, reason in self._buried], now)
+        self._store.reschedule([row for row, _ in rows], [reason for _, reason in rows], self._tried)
+        self._store.bury([row for row, _ in self._buried], [reason for _, reason in self._buried], now, self._tried)
         for reason in set(self._gone.values()):
             self._registrations.mark_disabled([id_ for id_, why in self._gone.items() if why == reason], reason, now)
         self._discarded = len(self._store.discard_for_registrations(list(self._gone)))
@@ -146,11 +168,15 @@ class Settlement:
         went = sum(self._counts.values())
         for (state, backend), number in self._counts.items():
             self._counters.add(state, backend, number)
+        for backend, row in self._replaced:
+            self._note(backend, row, "replaced", "", self._written_at, number=row.attempts)
+        self._replaced.clear()
         self._counts.clear()
         self._discarded = 0
         self._removed.clear()
         self._rescheduled.clear()
         self._buried.clear()
+        self._tried.clear()
         self._gone.clear()
         self._since = None
         return went
@@ -164,8 +190,11 @@ class Settlement:
         row, lane, settings = flight.row, flight.lane, publisher.settings
         after = _seconds(outcome.after) if isinstance(outcome, Retry) else None
         row.attempts += 1
+        kind, reason = "retry" if isinstance(outcome, Retry) else "unknown", _clean(outcome.reason)
+        self._tried[row.id].append(Tried(now, row.attempts, kind, reason))
+        self._note(publisher.name, row, kind, reason, now, number=row.attempts)
         row.due_at = now + retry_delay(settings.retry.schedule, row.attempts, after, self._draw)
-        self._rescheduled[row.id] = (row, _clean(outcome.reason))
+        self._rescheduled[row.id] = (row, reason)
         self._counters.add("retried" if isinstance(outcome, Retry) else "unknown", publisher.name)
         lane.held_since = lane.held_since or now
         if settings.order_hold is not None and not row.overtaken and row.due_at - lane.held_since > settings.order_hold:
@@ -177,6 +206,8 @@ class Settlement:
         row.attempts += state == "dead"
         self._rescheduled.pop(row.id, None)
         self._buried.append((row, reason))
+        self._tried[row.id].append(Tried(now, row.attempts, state, reason))
+        self._note(publisher.name, row, state, reason, now, number=row.attempts)
         self._counts[state, publisher.name] += 1
         log.warning("delivery %d of %s to %s is dead: %s", row.id, publisher.name, row.delivery.target, reason)
         try:
@@ -191,6 +222,7 @@ class Settlement:
             self._bury(publisher, flight.lane, flight.row, reason, now, "dead")
             return
         self._gone.setdefault(registration, reason)
+        self._note(publisher.name, flight.row, "gone", reason, now)
         self._counters.add("registrations_disabled", publisher.name)
         log.warning(
             "registration %d of %s at %s is disabled: %s",
@@ -199,6 +231,12 @@ class Settlement:
         publisher.lanes.done(flight.lane, now)
         for one in self._publishers:
             one.drop(frozenset({registration}))
+
+    def _note(self, backend: str, row: Row, outcome: str, reason: str, now: float, number: int = 0) -> None:
+        to, number = row.delivery, number or row.attempts + 1
+        entry = Settled(now, to.recipient, backend, to.target, row.id, number, outcome, reason, row.trace)
+        # What does not leave comes back twice a second: it must not push everything else out of memory.
+        self._journal.settled(entry, keep=outcome != "unsent")
 
 
 def _clean(reason: object) -> str:

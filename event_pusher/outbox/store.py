@@ -14,6 +14,7 @@ from event_pusher.abc import Delivery
 from event_pusher.database import Writer
 from event_pusher.intake import Position
 from event_pusher.outbox.blocks import blocks, key, lane_checksum, searches
+from event_pusher.outbox.history import News, appended
 from event_pusher.outbox.row import Row
 
 #: Most values in one statement.
@@ -33,13 +34,14 @@ _INSERT = (
 )
 _REMOVE = "DELETE FROM event_pusher_deliveries WHERE id = ?"
 _RESCHEDULE = (
-    "UPDATE event_pusher_deliveries SET attempts = ?, due_at = ?, overtaken = ?, reason = ?"
+    "UPDATE event_pusher_deliveries SET attempts = ?, due_at = ?, overtaken = ?, reason = ?, history = ?"
     " WHERE id = ? AND state = 'waiting'"
 )
 _BURY = (
-    "UPDATE event_pusher_deliveries SET state = 'dead', attempts = ?, overtaken = ?, reason = ?, failed_at = ?"
-    " WHERE id = ?"
+    "UPDATE event_pusher_deliveries SET state = 'dead', attempts = ?, overtaken = ?, reason = ?, failed_at = ?,"
+    " history = ? WHERE id = ?"
 )
+_HISTORIES = "SELECT id, history FROM event_pusher_deliveries WHERE id IN ({})"
 _DISCARD = (
     "DELETE FROM event_pusher_deliveries WHERE registration_key {} AND registration_key IS NOT NULL"
     " AND registration_id = ? AND state = 'waiting' RETURNING id"
@@ -103,19 +105,34 @@ class OutboxStore:
         if ids:
             self._writer.connection.exec_driver_sql(self._remove, [(id_,) for id_ in ids])
 
-    def reschedule(self, rows: Sequence[Row], reasons: Sequence[str]) -> None:
-        """Store attempts, due time and `overtaken` of waiting `rows`, and why each did not succeed."""
+    def reschedule(self, rows: Sequence[Row], reasons: Sequence[str], news: News | None = None) -> None:
+        """Store attempts, due time and `overtaken` of waiting `rows`, why each did not succeed, and its `news`."""
+        histories = self._histories(rows, news or {})
         values = [
-            (row.attempts, row.due_at, row.overtaken, reason, row.id) for row, reason in zip(rows, reasons, strict=True)
+            (row.attempts, row.due_at, row.overtaken, reason, histories.get(row.id), row.id)
+            for row, reason in zip(rows, reasons, strict=True)
         ]
         if values:
             self._writer.connection.exec_driver_sql(self._reschedule, values)
 
-    def bury(self, rows: Sequence[Row], reasons: Sequence[str], now: float) -> None:
-        """Make `rows` dead letters, each with its reason."""
-        values = [(row.attempts, row.overtaken, reason, now, row.id) for row, reason in zip(rows, reasons, strict=True)]
+    def bury(self, rows: Sequence[Row], reasons: Sequence[str], now: float, news: News | None = None) -> None:
+        """Make `rows` dead letters, each with its reason and its `news`."""
+        histories = self._histories(rows, news or {})
+        values = [
+            (row.attempts, row.overtaken, reason, now, histories.get(row.id), row.id)
+            for row, reason in zip(rows, reasons, strict=True)
+        ]
         if values:
             self._writer.connection.exec_driver_sql(self._bury, values)
+
+    def _histories(self, rows: Sequence[Row], news: News) -> dict[int, str | None]:
+        """What the histories of `rows` become; they are read here, not kept in memory."""
+        found: dict[int, str | None] = {}
+        for start in range(0, len(rows), CHUNK):
+            ids = [row.id for row in rows[start : start + CHUNK]]
+            select = self._writer.sql(_HISTORIES.format(", ".join("?" * len(ids))))
+            found.update(tuple(one) for one in self._writer.connection.exec_driver_sql(select, tuple(ids)))
+        return {id_: appended(history, news.get(id_, ())) for id_, history in found.items()}
 
     def discard_for_registrations(self, registration_ids: Sequence[int]) -> list[int]:
         """Take out what waits for these registrations; give the ids that went."""

@@ -24,7 +24,7 @@ ACME = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "acme1", None, ("acme",), "0001"
+revision, down_revision, branch_labels, depends_on = "acme1", None, ("acme",), "0002"
 
 
 def upgrade():
@@ -96,7 +96,7 @@ def test_an_upgrade_tells_our_logger_and_not_standard_output(
 ) -> None:
     with caplog.at_level(logging.INFO, logger="event_pusher"):
         migrate.upgrade("sqlite:///x.db", tmp_path)
-    assert ("event_pusher.migrate", logging.INFO, "migrated to revision 0001") in caplog.record_tuples
+    assert ("event_pusher.migrate", logging.INFO, "migrated to revision 0002") in caplog.record_tuples
     assert capsys.readouterr() == ("", "")
 
 
@@ -109,7 +109,7 @@ def test_alembic_itself_works_in_a_checkout(tmp_path: Path) -> None:
     alembic = [sys.executable, "-m", "alembic"]
     subprocess.run([*alembic, "upgrade", "head"], cwd=ROOT, env=environment, check=True, capture_output=True)
     subprocess.run([*alembic, "check"], cwd=ROOT, env=environment, check=True, capture_output=True)
-    assert migrate.current("sqlite:///x.db", tmp_path) == ["0001"]
+    assert migrate.current("sqlite:///x.db", tmp_path) == ["0002"]
 
 
 def test_alembic_in_a_checkout_without_a_url_says_what_to_set() -> None:
