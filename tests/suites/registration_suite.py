@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Barrier, Thread
 
 import pytest
@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from storage import NOW, writing
 
 from event_pusher.registration import Registration
-from event_pusher.registrations import RdbmsRegistrations, RegistrationStore
+from event_pusher.registrations import RdbmsRegistrations, Record, RegistrationStore
 
 BOB, EVE = "bob@example.org", "eve@example.net"
 P2 = "p2.example.net"
@@ -148,6 +148,58 @@ class RegistrationSuite:
             assert world.store.delete([registration.id, 1]) == [registration.id]
         assert world.store.show(registration.id) is None
         assert world.store.for_users([BOB]) == {}
+
+    def test_a_paused_registration_is_selected_for_nothing(self, world: World) -> None:
+        # Given two registrations
+        one, other = world.enable(), world.enable(node="n2")
+        # When one is paused
+        with world.writing():
+            assert world.store.pause([one.id, 10**9], "maintenance", NOW) == [one.id]
+        # Then the other one is all there is, and the pause is told with its reason
+        assert world.store.for_users([BOB]) == {BOB: [other]}
+        record = world.store.show(one.id)
+        assert record is not None
+        assert (record.paused_at, record.paused_reason, record.disabled_at) == (NOW, "maintenance", None)
+
+    def test_a_client_that_enables_again_stays_paused(self, world: World) -> None:
+        # Given a paused registration
+        one = world.enable()
+        with world.writing():
+            world.store.pause([one.id], "maintenance", NOW)
+        # When the client renews it
+        world.enable()
+        # Then it is still paused, until it is resumed
+        assert world.store.for_users([BOB]) == {}
+        with world.writing():
+            assert world.store.resume([one.id]) == [one.id]
+        assert world.store.for_users([BOB]) == {BOB: [one]}
+
+    def test_records_come_back_as_they_were_put(self, world: World) -> None:
+        # Given records of another store, with all that can be said of one
+        records = [
+            Record(Registration(7, BOB, P2, "n1", FORM), NOW, NOW + 1, NOW + 2, "item-not-found"),
+            Record(Registration(8, BOB, P2, "n2", ()), NOW, NOW + 1, paused_at=NOW + 3, paused_reason="maintenance"),
+        ]
+        # When they are put here, twice
+        for _ in range(2):
+            with world.writing():
+                world.store.put(records)
+        # Then each is there once, under an id of this store
+        found = world.store.list_(user=BOB)
+        assert [replace(one, registration=replace(one.registration, id=0)) for one in found] == [
+            replace(one, registration=replace(one.registration, id=0)) for one in records
+        ]
+        assert world.store.find(BOB, P2, "n1") == found[0]
+        assert world.store.find(BOB, P2, "n3") is None
+
+    def test_a_put_keeps_the_id_of_what_was_there(self, world: World) -> None:
+        # Given a registration
+        one = world.enable()
+        # When a record of the same node is put
+        with world.writing():
+            world.store.put([Record(Registration(99, BOB, P2, "n1", ()), NOW, NOW)])
+        # Then the options are the record's, and the id is what it was
+        assert world.store.for_users([BOB]) == {BOB: [Registration(one.id, BOB, P2, "n1", ())]}
 
 
 class RdbmsRegistrationSuite(RegistrationSuite):
