@@ -11,7 +11,9 @@ Needs pytest (``pip install 'event-pusher[testing]'``); nothing in the product i
 ==================  ===============================================================
 ``backends``        `BackendContract`: what every backend owes the framework
 ``push_plugins``    `PushPluginContract`: the same for plugins of the push backend
-``worlds``          `World`: what stands around a backend under contract
+``http_plugins``    `HttpPluginContract`: the same for plugins of the HTTP backend
+``sources``         `SourceContract`: what every source owes
+``worlds``          `World`: what stands around a backend under contract; on loopback `TcpWorld`, `HttpWorld`
 ``doubles``         clock, registrations, sessions, stanza sender, registry, tools
 ``factories``       events, accumulators, attempts
 ``guards``          no socket while it decides; no test dropped without a reason
@@ -23,7 +25,12 @@ Needs pytest (``pip install 'event-pusher[testing]'``); nothing in the product i
 import pytest
 
 # Before they are imported, or a failing assert in them shows no values.
-pytest.register_assert_rewrite("event_pusher.testing.backends", "event_pusher.testing.push_plugins")
+pytest.register_assert_rewrite(
+    *(
+        f"event_pusher.testing.{name}"
+        for name in ("backend_rig", "backends", "guards", "http_plugins", "outages", "push_plugins", "sources")
+    )
+)
 
 from event_pusher.testing.backends import BackendContract
 from event_pusher.testing.doubles import (
@@ -49,19 +56,28 @@ from event_pusher.testing.factories import (
     user_status_event,
 )
 from event_pusher.testing.guards import no_waiting
+from event_pusher.testing.http import HttpWorld
+from event_pusher.testing.http_plugins import HttpPluginContract
 from event_pusher.testing.push_plugins import PushPluginContract
+from event_pusher.testing.sources import SourceContract, SourceWorld
+from event_pusher.testing.tcp import TcpWorld
 from event_pusher.testing.worlds import World
 
 __all__ = [
     "BackendContract",
+    "HttpPluginContract",
+    "HttpWorld",
     "InMemoryRegistrations",
     "LastPlugin",
     "ManualClock",
     "PushPluginContract",
     "RecordingStanzas",
     "Reports",
+    "SourceContract",
+    "SourceWorld",
     "StubRegistry",
     "StubSessions",
+    "TcpWorld",
     "UnknownEvent",
     "World",
     "acc",

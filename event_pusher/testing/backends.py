@@ -3,109 +3,36 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import pytest
 
-from event_pusher.abc import DELIVERED, Attempt, Backend, BackendSettings, Delivery, Event, Outcome
+from event_pusher.abc import DELIVERED, Attempt, Backend, Delivery, Event
 from event_pusher.registry import BACKENDS
 from event_pusher.settings.sections import secrets_in
 from event_pusher.testing import factories
+from event_pusher.testing.backend_rig import need, outcomes_of
 from event_pusher.testing.doubles import Reports, StubRegistry
-from event_pusher.testing.guards import Contract, no_waiting
+from event_pusher.testing.guards import no_waiting
+from event_pusher.testing.outages import OutageDuties
 from event_pusher.testing.worlds import World
 
 THREADS = 8
-#: Deliveries of one test.
-MANY = 40
-#: A close may take its timeout and this much more.
-SLACK = 2.0
 
 
-class BackendContract(Contract):
+class BackendContract(OutageDuties):
     """
     Inherit it in a test class and set `backend_class`.
 
-    Hooks: `options` (what stands in the section), `make_world` (what stands around it), `events` (what is pushed).
-    Knobs: `patience`, seconds until a report must have come.
+    Hooks: `options` (what stands in the section), `make_world` (what stands around it), `events` (what is pushed),
+    `older` (deliveries that older releases wrote). Knobs: `patience`, seconds until a report must have come; `quiet`,
+    seconds in which nothing may come; `deadline`, seconds that an attempt may take; `endurance` and
+    `endurance_seconds`, how often and how long the test of memory publishes. A test that cannot hold stands in
+    `dropped`, with the reason.
     """
 
     _is_contract: ClassVar[bool] = True
-
-    backend_class: ClassVar[type[Backend[Any]]]
-    patience: ClassVar[float] = 10.0
-
-    # --- hooks ----------------------------------------------------------------------------------------------------
-
-    def options(self) -> dict[str, Any]:
-        """What stands in the backend's section, as TOML gives it."""
-        return {}
-
-    def make_world(self) -> World:
-        """Make what stands around one backend."""
-        return World()
-
-    def events(self) -> list[Event]:
-        """Events to push; some of them make deliveries."""
-        return factories.one_of_each()
-
-    # --- what the tests use ---------------------------------------------------------------------------------------
-
-    def make_settings(self) -> BackendSettings:
-        """Read the section."""
-        return self.backend_class.Settings.model_validate(self.options())
-
-    def make_backend(self, world: World) -> Backend[Any]:
-        """Make a backend that is not started."""
-        return self.backend_class(self.make_settings(), world.tools)
-
-    def decide(self, backend: Backend[Any], event: Event, id: str = "acc-1") -> list[Delivery]:  # noqa: A002 - as in Acc
-        """Ask the backend what an event makes."""
-        return list(backend.push_event(factories.acc(id), event))
-
-    def deliveries(self, backend: Backend[Any]) -> list[Delivery]:
-        """Make everything that all events make."""
-        return [
-            one for number, event in enumerate(self.events()) for one in self.decide(backend, event, f"acc-{number}")
-        ]
-
-    def attempts(self, backend: Backend[Any], count: int = MANY) -> list[Attempt]:
-        """Make `count` attempts, each of a lane of its own."""
-        some = self.deliveries(backend)
-        assert some, "none of `events` makes a delivery: override the hook"
-        made = [factories.attempt(some[number % len(some)]) for number in range(count)]
-        for one in made:
-            one.delivery = _in_lane(one.delivery, f"lane-{one.id}")
-        return made
-
-    def publish(self, backend: Backend[Any], attempts: list[Attempt]) -> Reports:
-        """Publish in batches as the publisher does, one after the other, and wait for the reports."""
-        reports = Reports()
-        for start in range(0, len(attempts), backend.max_batch):
-            backend.publish_many(attempts[start : start + backend.max_batch], reports)
-        reports.wait(attempts, self.patience)
-        return reports
-
-    @pytest.fixture
-    def world(self) -> Iterator[World]:
-        world = self.make_world()
-        yield world
-        world.close()
-
-    @pytest.fixture
-    def backend(self, world: World) -> Iterator[Backend[Any]]:
-        backend = self.make_backend(world)
-        yield backend
-        backend.close(0.1)
-
-    @pytest.fixture
-    def started(self, backend: Backend[Any]) -> Backend[Any]:
-        backend.start()
-        return backend
 
     # --- the class ------------------------------------------------------------------------------------------------
 
@@ -155,6 +82,17 @@ class BackendContract(Contract):
     def test_the_formats_that_it_writes_are_listed(self, backend: Backend[Any]) -> None:
         assert {one.format for one in self.deliveries(backend)} <= backend.formats
 
+    def test_a_payload_of_an_older_format_is_still_published(self, started: Backend[Any]) -> None:
+        written = {one.format for one in self.deliveries(started)}
+        samples = [factories.attempt(one) for one in self.older()]
+        assert {one.delivery.format for one in samples} >= started.formats - written, (
+            "`formats` lists numbers that nothing writes: give a sample of each in `older`"
+        )
+
+        reports = self.publish(started, samples)
+
+        assert [reports.of(one) for one in samples] == [[DELIVERED]] * len(samples)
+
     # --- publish does ---------------------------------------------------------------------------------------------
 
     def test_every_attempt_is_reported_exactly_once(self, started: Backend[Any]) -> None:
@@ -176,8 +114,7 @@ class BackendContract(Contract):
     def test_batches_arrive_in_the_order_in_which_they_were_handed_over(
         self, started: Backend[Any], world: World
     ) -> None:
-        if world.received() is None:
-            pytest.skip("this world cannot tell what it received")
+        need(world.received(), "tell what it received")
         attempts = self.attempts(started)
 
         self.publish(started, attempts)
@@ -200,21 +137,10 @@ class BackendContract(Contract):
         for share, reports in zip(shares, all_reports, strict=True):
             assert [reports.of(one) for one in share] == [[DELIVERED]] * len(share)
 
-    def test_publishing_ends_when_the_destination_is_away(self, started: Backend[Any], world: World) -> None:
-        if not world.leave():
-            pytest.skip("this world's destination cannot leave")
-        attempts = self.attempts(started, 3)
-
-        reports = self.publish(started, attempts)
-
-        outcomes = [outcome for one in attempts for outcome in reports.of(one)]
-        assert len(outcomes) == len(attempts)
-        assert DELIVERED not in outcomes
-
     # --- its life -------------------------------------------------------------------------------------------------
 
     def test_it_starts_without_its_destination(self, backend: Backend[Any], world: World) -> None:
-        world.leave()
+        world.go_away()
 
         backend.start()
 
@@ -227,23 +153,6 @@ class BackendContract(Contract):
     def test_closing_before_the_start_is_fine(self, backend: Backend[Any]) -> None:
         backend.close(1.0)
 
-    def test_closing_waits_no_longer_than_it_may_for_what_is_in_flight(
-        self, started: Backend[Any], world: World
-    ) -> None:
-        world.hold()
-        attempts, reports = self.attempts(started, min(3, started.max_batch)), Reports()
-        worker = threading.Thread(target=started.publish_many, args=(attempts, reports), daemon=True)
-        worker.start()
-        before = time.monotonic()
-
-        started.close(0.2)
-
-        assert time.monotonic() - before < 0.2 + SLACK
-        world.close()
-        worker.join(self.patience)
-        assert not worker.is_alive(), "publish_many never came back"
-        assert all(len(reports.of(one)) <= 1 for one in attempts)
-
     # --- what nobody may read -------------------------------------------------------------------------------------
 
     def test_secrets_and_bodies_are_never_shown(
@@ -251,9 +160,10 @@ class BackendContract(Contract):
     ) -> None:
         caplog.set_level("DEBUG")
         attempts = self.attempts(started)
-        outcomes = _outcomes(self.publish(started, attempts), attempts)
-        if world.leave():
-            outcomes += _outcomes(self.publish(started, attempts), attempts)
+        outcomes = outcomes_of(self.publish(started, attempts), attempts)
+        for trouble in (world.refuse, world.go_away):
+            if trouble():
+                outcomes += outcomes_of(self.publish(started, attempts[:3]), attempts[:3])
 
         shown = {
             "repr of the backend": repr(started),
@@ -272,14 +182,6 @@ class BackendContract(Contract):
 
         for secret in _texts(backend):
             assert [one for one in made if secret.encode() in one.payload or secret in repr(one)] == []
-
-
-def _in_lane(delivery: Delivery, lane: str) -> Delivery:
-    return replace(delivery, lane=lane)
-
-
-def _outcomes(reports: Reports, attempts: list[Attempt]) -> list[Outcome]:
-    return [outcome for one in attempts for outcome in reports.of(one)]
 
 
 def _texts(backend: Backend[Any]) -> list[str]:

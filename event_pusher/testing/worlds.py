@@ -12,7 +12,8 @@ class World:
     """
     A destination that takes everything at once and cannot be asked. Inherit, and override what yours can do.
 
-    What a world cannot do is not tested: the test is skipped and says so.
+    What a world cannot do (None, False) is not tested: the test is skipped and says so. `event_pusher.testing.TcpWorld`
+    and `HttpWorld` can do all of it, on loopback.
     """
 
     def __init__(self, tools: BackendTools | None = None) -> None:
@@ -22,12 +23,23 @@ class World:
         """The payloads that arrived, in order; None = it cannot tell."""
         return None
 
-    def leave(self) -> bool:
-        """Make the destination unreachable from now on; False = it cannot."""
+    def discard(self) -> None:
+        """Forget what arrived until now: a test is about to send very much."""
+
+    def go_away(self) -> bool:
+        """Cut what is connected, and take no connection until `come_back`; False = it cannot."""
         return False
 
-    def hold(self) -> bool:
-        """Let the destination take no more and answer nothing until `close`; False = it cannot."""
+    def come_back(self) -> bool:
+        """Be as at the beginning, at the same address; what was held back is answered. False = it cannot."""
+        return False
+
+    def stall(self) -> bool:
+        """Take what comes and answer nothing until `come_back` or `close`; False = it cannot."""
+        return False
+
+    def refuse(self) -> bool:
+        """Say no to everything until `come_back`; False = it cannot."""
         return False
 
     def close(self) -> None:

@@ -6,72 +6,13 @@ import itertools
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from event_pusher.abc import (
-    DELIVERED,
-    Acc,
-    Attempt,
-    Backend,
-    BackendSettings,
-    BackendTools,
-    Delivery,
-    Event,
-    Report,
-    Secret,
-)
-from event_pusher.testing import BackendContract, World, make_tools
-
-
-class TokenSettings(BackendSettings):
-    token: Secret = Secret(text="s3cret-token")
-
-
-class Memory(World):
-    """Keeps what arrives."""
-
-    def __init__(self) -> None:
-        super().__init__(make_tools())
-        self.taken: list[bytes] = []
-
-    def received(self) -> Sequence[bytes]:
-        return list(self.taken)
-
-
-class Good(Backend[TokenSettings]):
-    """Breaks no duty."""
-
-    Settings = TokenSettings
-
-    def __init__(self, settings: TokenSettings, tools: BackendTools) -> None:
-        super().__init__(settings, tools)
-        self.taken: list[bytes] = []
-        self.closed = 0
-
-    def push_event(self, acc: Acc, event: Event) -> Iterable[Delivery]:
-        if isinstance(event, Event):
-            yield Delivery(str(event.user), "memory", f"{acc.id} {event.kind}".encode())
-
-    def publish(self, attempt: Attempt) -> None:
-        self.taken.append(attempt.delivery.payload)
-
-
-class Contract(BackendContract):
-    backend_class = Good
-    patience = 0.3
-
-    def make_world(self) -> World:
-        return Memory()
-
-    def make_backend(self, world: World) -> Backend[Any]:
-        backend = super().make_backend(world)
-        assert isinstance(world, Memory)
-        backend.taken = world.taken  # type: ignore[attr-defined]  # all of them are `Good`s
-        return backend
+from event_pusher.abc import DELIVERED, Acc, Attempt, Delivery, Event, Report
+from tests.contract.memory import Contract, Good
 
 
 class TestGood(Contract):
-    pass
+    endurance = 100_000
 
 
 class OpensASocket(Good):

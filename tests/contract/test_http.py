@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, cast
 
-from webhook_sink import Sink
+from webhook_sink import Reply, Sink
 from webhooks import make_backend
 
 from event_pusher.abc import Backend
@@ -22,6 +22,7 @@ class HttpWorld(World):
     def __init__(self) -> None:
         super().__init__(make_tools(name="http"))
         self.sink = Sink()
+        self.away = False
 
     def received(self) -> Sequence[bytes]:
         """What was stored can be told from what came: the JSON says the kind of event."""
@@ -32,12 +33,28 @@ class HttpWorld(World):
             for got in self.sink.requests
         ]
 
-    def leave(self) -> bool:
+    def discard(self) -> None:
+        self.sink.requests.clear()
+
+    def go_away(self) -> bool:
+        self.away = True
         self.sink.go_away()
         return True
 
-    def hold(self) -> bool:
+    def come_back(self) -> bool:
+        self.sink.let_go()
+        self.sink.answer = lambda _got: Reply()
+        if self.away:
+            self.away = False
+            self.sink.come_back()
+        return True
+
+    def stall(self) -> bool:
         self.sink.hold()
+        return True
+
+    def refuse(self) -> bool:
+        self.sink.answer = lambda _got: Reply(503)
         return True
 
     def close(self) -> None:

@@ -26,6 +26,9 @@ class LogWorld(World):
     def received(self) -> Sequence[bytes]:
         return list(self._lines)
 
+    def discard(self) -> None:
+        self._lines.clear()
+
     def close(self) -> None:
         self.tools.log.removeHandler(self._handler)
 

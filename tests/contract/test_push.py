@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from event_pusher.abc import NoSettings
+from event_pusher.abc import IqAnswer, NoSettings
 from event_pusher.testing import (
     BackendContract,
     InMemoryRegistrations,
@@ -14,6 +14,7 @@ from event_pusher.testing import (
     make_chain,
     make_tools,
 )
+from event_pusher.testing.doubles import RESULT
 from event_pusher_push.backend import PushBackend
 from event_pusher_push.wire import with_item_id
 from event_pusher_push_defaults.plugin import DefaultsPlugin
@@ -43,12 +44,25 @@ class PushWorld(World):
             for one in self.stanzas.requests
         ]
 
-    def leave(self) -> bool:
+    def discard(self) -> None:
+        self.stanzas.requests.clear()
+
+    def go_away(self) -> bool:
         self.stanzas.up = False
         return True
 
-    def hold(self) -> bool:
+    def come_back(self) -> bool:
+        self.stanzas.up = True
+        self.stanzas.answer = RESULT
+        self.stanzas.answer_all()
+        return True
+
+    def stall(self) -> bool:
         self.stanzas.answer = None
+        return True
+
+    def refuse(self) -> bool:
+        self.stanzas.answer = IqAnswer("error", "service-unavailable", "wait", "", "push.example.net")
         return True
 
     def close(self) -> None:

@@ -28,12 +28,24 @@ class RabbitWorld(World):
             pack(Message(one.exchange, one.key, one.properties.timestamp, one.body)) for one in self.broker.messages
         ]
 
-    def leave(self) -> bool:
+    def discard(self) -> None:
+        self.broker.messages.clear()
+
+    def go_away(self) -> bool:
         self.broker.leave()
         return True
 
-    def hold(self) -> bool:
+    def come_back(self) -> bool:
+        self.broker.verdict = lambda _message: "ack"
+        self.broker.come_back()
+        return True
+
+    def stall(self) -> bool:
         self.broker.verdict = lambda _message: "hold"
+        return True
+
+    def refuse(self) -> bool:
+        self.broker.verdict = lambda _message: "nack"
         return True
 
     def close(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from aws import ACCOUNT, KEY, REGION, SECRET, Aws
+from aws import ACCOUNT, KEY, REGION, SECRET, Aws, refusal
 
 from event_pusher.abc import Backend, NoSettings
 from event_pusher.testing import BackendContract, World, make_plugin_tools, make_tools
@@ -20,17 +20,34 @@ class SnsWorld(World):
     def __init__(self) -> None:
         super().__init__(make_tools(name="sns", plugins=(DefaultsPlugin(NoSettings(), make_plugin_tools()),)))
         self.aws = Aws().__enter__()
+        self.away = False
         self._queue = self.aws.topic("all")
 
     def received(self) -> Sequence[bytes]:
-        return [Notice(text).pack() for text in self._queue.bodies()]
+        # The queue is at the same server: while that is away, nothing can have come.
+        texts = [one["Body"] for one in self._queue.taken] if self.away else self._queue.bodies()
+        return [Notice(text).pack() for text in texts]
 
-    def leave(self) -> bool:
+    def go_away(self) -> bool:
+        self._queue.bodies()
+        self.away = True
         self.aws.leave()
         return True
 
-    def hold(self) -> bool:
+    def come_back(self) -> bool:
+        self.aws.faults.clear()
+        self.aws._go.set()
+        if self.away:
+            self.away = False
+            self.aws.come_back()
+        return True
+
+    def stall(self) -> bool:
         self.aws.hold()
+        return True
+
+    def refuse(self) -> bool:
+        self.aws.faults[:] = [refusal(503, "ServiceUnavailable")] * 1000
         return True
 
     def close(self) -> None:
@@ -39,6 +56,7 @@ class SnsWorld(World):
 
 class TestSnsBackend(BackendContract):
     backend_class = SnsBackend
+    dropped: ClassVar[Mapping[str, str]] = {"test_memory_stays_flat": "moto, in this process, keeps every message"}
     url: ClassVar[str] = "http://127.0.0.1:9"
 
     def options(self) -> dict[str, Any]:

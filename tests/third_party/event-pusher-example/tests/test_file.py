@@ -24,8 +24,15 @@ class Folder(World):
     def received(self) -> Sequence[bytes]:
         return self.path.read_bytes().splitlines() if self.path.exists() else []
 
-    def leave(self) -> bool:
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def go_away(self) -> bool:
         self.path.parent.rename(self.path.parent.with_name("away"))
+        return True
+
+    def come_back(self) -> bool:
+        self.path.parent.with_name("away").rename(self.path.parent)
         return True
 
 
@@ -51,7 +58,7 @@ class TestFileBackend(BackendContract):
         assert json.loads(self.path.read_text())["body"] == "Come at eight"
 
     def test_a_folder_that_is_away_is_a_matter_of_time(self, started: FileBackend, world: World) -> None:
-        world.leave()
+        world.go_away()
         (one,) = self.attempts(started, 1)
         reports = Reports()
 
