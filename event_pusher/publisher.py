@@ -12,7 +12,7 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,10 @@ class Publisher:
     def in_flight(self) -> int:
         """Attempts without an outcome."""
         return len(self._flights)
+
+    def under_way(self, ids: Iterable[int]) -> frozenset[int]:
+        """Those of the deliveries `ids` that have an attempt without an outcome."""
+        return frozenset(id_ for id_ in ids if id_ in self._flights)
 
     def admit(self, now: float, monotonic: float) -> list[tuple[Lane, Row]]:
         """Hand out what may go (`now` in UTC seconds); returns the heads whose time is over, for the core to settle."""

@@ -22,7 +22,7 @@ class Known:
 
 def verdict(known: Known) -> str:
     """Say it; what stands in the way first comes first."""
-    enabled = [one for one in known.registrations if one["enabled"]]
+    enabled = [one for one in known.registrations if one["enabled"] and not one.get("paused")]
     count = f"{len(enabled)} registration{'' if len(enabled) == 1 else 's'}"
     never = _never(known, len(enabled))
     if never:
@@ -40,9 +40,12 @@ def verdict(known: Known) -> str:
 def _never(known: Known, enabled: int) -> str:
     """What keeps every push away until somebody changes it, and who can."""
     host = known.user.rpartition("@")[2]
-    disabled = len(known.registrations) - enabled
+    paused = sum(1 for one in known.registrations if one["enabled"] and one.get("paused"))
+    disabled = len(known.registrations) - enabled - paused
     if known.hosts and host not in known.hosts:
         return f"no source serves {host}; add it to hosts of a source"
+    if not enabled and paused:
+        return f"its {paused} {'is' if paused == 1 else 'are'} paused; `event-pusher registrations resume` ends that"
     if not enabled:
         why = f"its {disabled} are disabled" if disabled else "none was ever made, or the client took it back"
         return f"no enabled registration ({why}); the client must enable push again"

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as CoreTimeoutError
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, select
 
@@ -14,13 +14,16 @@ from event_pusher import __version__
 from event_pusher.abc import Registration
 from event_pusher.admin.desk import Desk, NotPossibleError
 from event_pusher.admin.explain import Known, verdict
+from event_pusher.admin.http import UNIX
+from event_pusher.admin.overview import Glance, inside, look
+from event_pusher.admin.story import Moment, Readable, of_row
 from event_pusher.app import App
 from event_pusher.assembly import Assembly
 from event_pusher.core import Core
 from event_pusher.database import reader
-from event_pusher.intake import Position
 from event_pusher.jid import bare
-from event_pusher.outbox.admin import OutboxAdmin
+from event_pusher.journal import FOLLOWERS, Decision, Settled
+from event_pusher.outbox.admin import Filters, OutboxAdmin
 from event_pusher.outbox.lease import describe
 from event_pusher.outbox.store import CHUNK
 from event_pusher.registrations import RegistrationStore
@@ -34,13 +37,9 @@ CORE_SECONDS = 10.0
 GLANCE_SECONDS = 2.0
 #: Decisions in an answer of `explain`.
 DECISIONS = 20
+#: A follower waits so long for one answer at most.
+TAIL_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
-
-
-class _Glance(NamedTuple):
-    positions: Sequence[tuple[str, str, Position]]
-    sessions: int | None
-    backends: dict[str, dict[str, Any]]
 
 
 class LiveDesk(Desk):
@@ -68,6 +67,26 @@ class LiveDesk(Desk):
     @property
     def registrations(self) -> RegistrationStore:
         return self.built.registrations
+
+    @property
+    def readable(self) -> Readable:
+        return {name: backend.formats for name, backend in self.built.backends.items()}
+
+    def may_show_secrets(self) -> None:
+        listen = self.app.settings.admin.listen
+        if listen and not listen.startswith(UNIX):
+            raise NotPossibleError(
+                f"every program of this machine can ask at {listen}, so it tells no secrets; set a unix socket"
+            )
+
+    def write(self, function: Callable[[RegistrationStore], T]) -> T:
+        built = self.built
+
+        def inside_transaction() -> T:
+            with built.writer.transaction():
+                return function(built.registrations)
+
+        return self.on_core(inside_transaction)
 
     def read(self, function: Callable[[], T]) -> T:
         return self.on_core(function)
@@ -102,36 +121,34 @@ class LiveDesk(Desk):
     def _inside(self, built: Assembly, troubles: Mapping[str, str]) -> dict[str, Any]:
         with reader(built.engine) as connection:
             holder = describe(connection)
-        rows = self.outbox()
-        waiting = sum(states.get("waiting", 0) for states in rows.values())
-        glance = self._glance(built)
-        return {
-            "database": built.engine.url.render_as_string(hide_password=True),
-            "lease": {"holder": holder.name, "pid": holder.pid, "remaining": round(holder.remaining, 1)},
-            "sources": {name: _source(built, name, glance.positions) for name in built.sources},
-            "backends": {
-                name: _backend(built, name, rows.get(name, {}), glance.backends.get(name, {}), troubles)
-                for name in built.backends
-            },
-            "outbox": {"waiting": waiting, "max_rows": built.settings.outbox.max_rows, "rows": rows},
-            "sessions": glance.sessions,
-            "counters": _counters(built),
-        }
+        return inside(built, self.outbox(), self._glance(built), troubles, holder)
 
-    def _glance(self, built: Assembly) -> _Glance:
+    def _glance(self, built: Assembly, ids: Sequence[int] = ()) -> Glance:
         """What only the core may look at; nothing when it has no time."""
-
-        def look() -> _Glance:
-            backends = {
-                name: {"ready": one.lanes_may_go(), "in_flight": one.in_flight, "lanes": len(one.lanes)}
-                for name, one in built.parts.publishers.items()
-            }
-            return _Glance(built.positions.all(), len(built.sessions), backends)
-
         try:
-            return self.on_core(look, GLANCE_SECONDS)
+            return self.on_core(lambda: look(built, ids), GLANCE_SECONDS)
         except NotPossibleError:
-            return _Glance([], None, {})
+            return Glance()
+
+    def moment(self, ids: Sequence[int]) -> Moment:
+        built = self.built
+        retention = built.settings.outbox.dead_retention
+        return Moment(built.clock.now(), self.readable, retention, self._glance(built, ids), self.app.health())
+
+    def remembered(self) -> tuple[Sequence[Decision], Sequence[Settled]]:
+        journal = self.built.journal
+        return journal.decisions.copy(), journal.outcomes.copy()
+
+    def tail(self, follower: str, user: str | None = None, wait: float = 10.0) -> dict[str, Any]:
+        one = self.built.journal.follower(follower, bare(user) if user else "")
+        if one is None:
+            raise NotPossibleError(f"{FOLLOWERS} follow already; end one of them")
+        entries = one.take(min(wait, TAIL_SECONDS))
+        dropped, one.dropped = one.dropped, 0
+        return {"entries": [_told(entry) for entry in entries], "dropped": dropped}
+
+    def tail_end(self, follower: str) -> None:
+        self.built.journal.leave(follower)
 
     def explain(self, user: str) -> dict[str, Any]:
         user, built = bare(user), self.built
@@ -157,8 +174,14 @@ class LiveDesk(Desk):
             ],
             "registrations": listed,
             "decisions": [one._asdict() for one in decisions],
-            "deliveries": self.deliveries_list(user=user, limit=DECISIONS),
+            "deliveries": self._stories(user),
         }
+
+    def _stories(self, user: str) -> list[dict[str, Any]]:
+        with reader(self.engine) as connection:
+            rows = OutboxAdmin(connection).list_(Filters(user=user), DECISIONS)
+        moment = self.moment([row["id"] for row in rows])
+        return [of_row(row, moment) for row in rows]
 
     # --- orders -----------------------------------------------------------------------------------------------
 
@@ -242,37 +265,5 @@ class LiveDesk(Desk):
             time.sleep(_LOOK_SECONDS)
 
 
-def _source(built: Assembly, name: str, positions: Sequence[tuple[str, str, Position]]) -> dict[str, Any]:
-    source = built.sources[name]
-    return {
-        "hosts": list(source.hosts),
-        "health": source.health(),
-        "feeds": [
-            {"host": host, "feed": place.feed, "epoch": place.epoch, "n": place.n}
-            for of, host, place in positions
-            if of == name
-        ],
-        "counters": dict(getattr(source, "counters", {})),
-    }
-
-
-def _backend(
-    built: Assembly, name: str, rows: dict[str, int], glance: dict[str, Any], troubles: Mapping[str, str]
-) -> dict[str, Any]:
-    counted = {each: number for (each, label), number in list(built.counters.items()) if label == name}
-    return {
-        "health": troubles.get(f"backend {name}"),
-        "ready": glance.get("ready"),
-        "in_flight": glance.get("in_flight"),
-        "lanes": glance.get("lanes"),
-        "waiting": rows.get("waiting", 0),
-        "dead": rows.get("dead", 0),
-        "counters": counted,
-    }
-
-
-def _counters(built: Assembly) -> dict[str, int]:
-    totals: dict[str, int] = {}
-    for (name, _), number in list(built.counters.items()):
-        totals[name] = totals.get(name, 0) + number
-    return totals | {"events_lost": built.positions.lost, "feed_gaps": built.positions.gaps}
+def _told(entry: Decision | Settled) -> dict[str, Any]:
+    return {"what": "decision" if isinstance(entry, Decision) else "outcome", **entry._asdict()}

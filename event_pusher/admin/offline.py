@@ -11,12 +11,14 @@ from sqlalchemy import Engine
 from event_pusher import __version__
 from event_pusher.admin.desk import Desk, NotPossibleError
 from event_pusher.admin.explain import Known, verdict
+from event_pusher.admin.overview import outbox
+from event_pusher.admin.story import Moment, Readable, of_row
 from event_pusher.assembly import hold_lease
 from event_pusher.clock import SystemClock
 from event_pusher.database import Writer, open_engine, reader
 from event_pusher.jid import bare
 from event_pusher.migrate import require_current
-from event_pusher.outbox.admin import discard, retry
+from event_pusher.outbox.admin import Filters, OutboxAdmin, discard, retry
 from event_pusher.outbox.lease import Holder, describe
 from event_pusher.outbox.store import OutboxStore
 from event_pusher.registrations import RdbmsRegistrations, RegistrationStore
@@ -49,6 +51,18 @@ class OfflineDesk(Desk):
         if any(getattr(one.settings, "backend", None) == "memory" for one in self._settings.backends):
             raise NotPossibleError(f'with backend = "memory" only a running process has registrations; {_START}')
         return RdbmsRegistrations(self._writer)
+
+    @property
+    def readable(self) -> Readable:
+        return {one.name: one.cls.formats for one in self._settings.backends}
+
+    def may_show_secrets(self) -> None:
+        """Whoever reads the database reads them anyway."""
+
+    def write(self, function: Callable[[RegistrationStore], T]) -> T:
+        _ = self.registrations  # raises for those that are in memory
+        with self._owning() as writer, writer.transaction():
+            return function(RdbmsRegistrations(writer))
 
     def read(self, function: Callable[[], T]) -> T:
         return function()
@@ -83,11 +97,7 @@ class OfflineDesk(Desk):
             "database": self._engine.url.render_as_string(hide_password=True),
             "health": {"process": "not running" if free else owner(holder)},
             "lease": {"holder": None if free else holder.name, "pid": None if free else holder.pid, "remaining": None},
-            "outbox": {
-                "waiting": sum(states.get("waiting", 0) for states in rows.values()),
-                "max_rows": self._settings.outbox.max_rows,
-                "rows": rows,
-            },
+            "outbox": outbox(rows, self._settings.outbox.max_rows),
         }
 
     def explain(self, user: str) -> dict[str, Any]:
@@ -101,14 +111,29 @@ class OfflineDesk(Desk):
             "sessions": [],
             "registrations": listed,
             "decisions": [],
-            "deliveries": self.deliveries_list(user=user, limit=20),
+            "deliveries": self._stories(user),
         }
+
+    def _stories(self, user: str) -> list[dict[str, Any]]:
+        with reader(self._engine) as connection:
+            rows = OutboxAdmin(connection).list_(Filters(user=user), 20)
+        moment = self.moment([])
+        return [of_row(row, moment) for row in rows]
+
+    def moment(self, ids: Sequence[int]) -> Moment:
+        return Moment(SystemClock.now(), self.readable, self._settings.outbox.dead_retention)
+
+    def tail(self, follower: str, user: str | None = None, wait: float = 10.0) -> dict[str, Any]:
+        raise NotPossibleError(f"there is nothing to follow: no process runs; {_START}")
+
+    def tail_end(self, follower: str) -> None:
+        """Nobody follows."""
 
     def registrations_test(self, id: int, timeout: float = 10.0) -> dict[str, Any]:  # noqa: A002 - as in `Desk`
         raise NotPossibleError(f"a test notification goes through the running process; {_START} first")
 
     def registrations_delete(self, ids: Sequence[int]) -> list[int]:
-        _ = self.registrations  # raises for those that are in memory
+        _ = self.registrations  # as above
         with self._owning() as writer, writer.transaction():
             gone = RdbmsRegistrations(writer).delete(ids)
             OutboxStore(writer).discard_for_registrations(gone)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -14,13 +14,14 @@ import click
 from event_pusher.cli.frame import CommandError, Frame, Group, pass_frame
 from event_pusher.cli.opening import Asked, desk_of, user_of
 from event_pusher.cli.output import age, moment, pairs, plural, say_json, table
-from event_pusher.cli.registrations import PAGE, pages
+from event_pusher.cli.paging import PAGE, pages
+from event_pusher.cli.story import say_story
 from event_pusher.options import parse_duration
 
 Filtered = Callable[..., Any]
 
 
-def _since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+def _time(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
     """Read ``2h`` (ago) or a time of ISO 8601 (UTC unless it says otherwise)."""
     if value is None:
         return None
@@ -37,10 +38,16 @@ def _since(_context: click.Context, _parameter: click.Parameter, value: str | No
 
 def _filters(function: Filtered) -> Filtered:
     for option in (
-        click.option("--since", metavar="T", callback=_since, help='Accepted since: "2h" ago, or 2026-01-31T12:00.'),
+        click.option(
+            "--older-than", "until", metavar="T", callback=_time, help='Accepted before: "7d" ago, or a time.'
+        ),
+        click.option("--since", metavar="T", callback=_time, help='Accepted since: "2h" ago, or 2026-01-31T12:00.'),
+        click.option("--target", metavar="TARGET", help="To this push service, URL, exchange or topic."),
         click.option("--user", metavar="JID", help="For this account."),
         click.option("--backend", metavar="NAME", help="Of this backend."),
-        click.option("--state", type=click.Choice(["waiting", "dead"]), help="Only those."),
+        click.option(
+            "--state", type=click.Choice(["waiting", "dead", "orphaned"]), help="Only those; orphaned: nobody reads it."
+        ),
     ):
         function = option(function)
     return function
@@ -52,25 +59,29 @@ def command() -> None:
 
 
 @command.command("list")
+@click.argument("numbers", metavar="[ID...]", type=int, nargs=-1)
 @_filters
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most so many.")
 @click.option("--json", "as_json", is_flag=True, help="For a machine.")
 @pass_frame
-def list_(frame: Frame, /, limit: int, *, as_json: bool, **filters: Any) -> None:
-    """List deliveries, oldest first; what was delivered is not kept."""
+def list_(frame: Frame, /, numbers: tuple[int, ...], limit: int, *, as_json: bool, **filters: Any) -> None:
+    """List deliveries, all or those named, oldest first; what was delivered is not kept."""
+    told = _told(filters)
+    parts = [told | {"ids": ids} for ids in _parts(numbers)] or [told]
     with desk_of(frame) as desk:
-        found = list(islice(pages(desk, "deliveries_list", **_told(filters)), limit))
+        found = list(islice((one for part in parts for one in pages(desk, "deliveries_list", **part)), limit))
     if as_json:
-        say_json([_public(one) for one in found])
+        say_json(found)
         return
-    table(
-        ("id", "state", "backend", "user", "to", "attempts", "accepted", "due", "reason"),
-        [
-            (d["id"], d["state"], d["backend"], d["recipient"], d["target"], d["attempts"], age(d["accepted_at"]),
-             age(d["due_at"]) if d["state"] == "waiting" else "-", d["reason"])
-            for d in found
-        ],
-    )  # fmt: skip
+    head = ("id", "state", "backend", "user", "to", "attempts", "accepted", "due", "reason")
+    table(head, [_row(one) for one in found])
+
+
+def _row(one: Mapping[str, Any]) -> tuple[object, ...]:
+    state, reason = ("orphaned", one["orphaned"]) if one["orphaned"] else (one["state"], one["reason"])
+    due = age(one["due_at"]) if one["state"] == "waiting" else "-"
+    told = (one["backend"], one["recipient"], one["target"], one["attempts"], age(one["accepted_at"]))
+    return (one["id"], state, *told, due, reason)
 
 
 @command.command("show", short_help="Show one delivery, without its payload.")
@@ -83,11 +94,12 @@ def show(frame: Frame, number: int, *, as_json: bool) -> None:
         one = desk.call("deliveries_show", id=number)
     if one is None:
         raise CommandError(f"there is no delivery {number}: it was delivered, or never was; see `deliveries list`")
-    one = _public(one)
     if as_json:
         say_json(one)
         return
-    pairs([(name, moment(value) if name.endswith("_at") else value) for name, value in one.items()])
+    shown = {name: value for name, value in one.items() if name not in {"tried", "next", "next_at"}}
+    pairs([(name, moment(value) if name.endswith("_at") else value) for name, value in shown.items()])
+    say_story(one)
 
 
 @command.command("retry", short_help="Let dead letters wait again.")
@@ -140,5 +152,7 @@ def _chunks(desk: Asked, numbers: tuple[int, ...], told: Mapping[str, Any]) -> I
         yield chunk
 
 
-def _public(one: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in one.items() if name not in {"lane_key", "registration_key"}}
+def _parts(numbers: Sequence[int]) -> list[list[int]]:
+    """Each number once, some at a time, ascending: a listing goes on behind the last id it told."""
+    found = sorted(set(numbers))
+    return [found[start : start + PAGE] for start in range(0, len(found), PAGE)]

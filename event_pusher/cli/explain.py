@@ -9,8 +9,8 @@ import click
 
 from event_pusher.cli.frame import Command, Frame, pass_frame
 from event_pusher.cli.opening import desk_of, user_of
-from event_pusher.cli.output import age, say_json, table
-from event_pusher.dispatcher import REASONS
+from event_pusher.cli.output import age, say_json
+from event_pusher.cli.story import say_decisions, say_story
 
 
 @click.command("explain", cls=Command)
@@ -37,6 +37,8 @@ def _registrations(found: Sequence[Mapping[str, Any]]) -> None:
     for one in found:
         options = ", ".join(f"{name}={value}" for name, value in one["options"].items())
         state = "enabled" if one["enabled"] else f"disabled {age(one['disabled_at'])}: {one['disabled_reason']}"
+        if one["paused"]:
+            state += f", paused {age(one['paused_at'])}: {one['paused_reason']}"
         click.echo(f"  {one['id']}  {one['service']}  node {one['node']}{f'  ({options})' if options else ''}  {state}")
 
 
@@ -52,18 +54,13 @@ def _sessions(online: bool | None, found: Sequence[Mapping[str, Any]]) -> None:
 
 def _decisions(found: Sequence[Mapping[str, Any]]) -> None:
     click.echo("last decisions:" + ("" if found else " none since the start"))
-    for one in found:
-        said = REASONS.get(one["reason"], one["reason"])
-        click.echo(f"  {age(one['at']):>10}  {one['kind']}  {one['backend']}: {one['reason']} ({said})")
+    say_decisions(found)
 
 
 def _deliveries(found: Sequence[Mapping[str, Any]]) -> None:
     click.echo("deliveries in the outbox:" + ("" if found else " none"))
-    if found:
-        table(
-            ("id", "state", "backend", "to", "attempts", "accepted", "reason"),
-            [
-                (d["id"], d["state"], d["backend"], d["target"], d["attempts"], age(d["accepted_at"]), d["reason"])
-                for d in found
-            ],
-        )
+    for one in found:
+        state = "orphaned" if one["orphaned"] else one["state"]
+        accepted = age(one["accepted_at"])
+        click.echo(f"  {one['id']}  {state}  {one['backend']} to {one['target']}, accepted {accepted}")
+        say_story(one, "    ")

@@ -1,18 +1,20 @@
-"""``event-pusher registrations list|show|delete|test``."""
+"""``event-pusher registrations list|show|delete|pause|resume|test|import|export``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from event_pusher.cli.frame import FAILURE, CommandError, Frame, Group, pass_frame
-from event_pusher.cli.opening import Asked, desk_of, user_of
+from event_pusher.cli.opening import desk_of, user_of
 from event_pusher.cli.output import age, moment, pairs, plural, say_json, table
+from event_pusher.cli.paging import pages
+from event_pusher.cli.transfer import export, import_
 
-#: The desk's page.
-PAGE = 500
+#: Registrations of one order: each takes what waits for it with it.
+PART = 100
 _OUTCOMES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "delivered": lambda told: f"delivered: the push service took it, {told['seconds']:g} s",
     "disabled": lambda told: f"refused for good ({told['reason']}): the registration is disabled now",
@@ -72,6 +74,8 @@ def show(frame: Frame, number: int, *, as_json: bool) -> None:
             ("enabled", moment(one["created_at"])),
             ("renewed", moment(one["updated_at"])),
             ("disabled", moment(one["disabled_at"])),
+            ("paused", moment(one["paused_at"])),
+            ("pause's reason", one["paused_reason"]),
         ]
     )
 
@@ -82,11 +86,35 @@ def show(frame: Frame, number: int, *, as_json: bool) -> None:
 def delete(frame: Frame, numbers: tuple[int, ...]) -> None:
     """Delete registrations for good, and what waits for them."""
     with desk_of(frame) as desk:
-        gone = desk.call("registrations_delete", ids=list(numbers))
-    click.echo(f"deleted {plural(len(gone), 'registration')}")
-    missing = sorted(set(numbers) - set(gone))
-    if missing:
-        raise _unknown(*missing)
+        _each(numbers, lambda ids: desk.call("registrations_delete", ids=ids), "deleted")
+
+
+@command.command("pause", short_help="Select registrations for nothing new.")
+@click.argument("numbers", metavar="ID...", type=int, nargs=-1, required=True)
+@click.option("--reason", default="", help="Why; it is shown wherever the registration is.")
+@pass_frame
+def pause(frame: Frame, numbers: tuple[int, ...], reason: str) -> None:
+    """
+    Select registrations for nothing new until they are resumed, whatever their clients do.
+
+    What waits for them already is delivered: nothing that was accepted is lost. A client that disables push and
+    enables it anew makes a new registration, which is not paused.
+    """
+    with desk_of(frame) as desk:
+        _each(numbers, lambda ids: desk.call("registrations_pause", ids=ids, reason=reason), "paused")
+
+
+@command.command("resume", short_help="End the pause.")
+@click.argument("numbers", metavar="ID...", type=int, nargs=-1, required=True)
+@pass_frame
+def resume(frame: Frame, numbers: tuple[int, ...]) -> None:
+    """Select registrations again."""
+    with desk_of(frame) as desk:
+        _each(numbers, lambda ids: desk.call("registrations_resume", ids=ids), "resumed")
+
+
+command.add_command(import_)
+command.add_command(export)
 
 
 @command.command("test")
@@ -105,15 +133,14 @@ def test(frame: Frame, number: int, timeout: float, *, as_json: bool) -> int:
     return 0 if told["outcome"] == "delivered" else FAILURE
 
 
-def pages(desk: Asked, name: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-    """All that a listing has, a page at a time."""
-    after = 0
-    while True:
-        found = desk.call(name, after=after, limit=PAGE, **arguments)
-        yield from found
-        if len(found) < PAGE:
-            return
-        after = found[-1]["id"]
+def _each(numbers: Sequence[int], order: Callable[[list[int]], list[int]], done: str) -> None:
+    """Give `order` for some at a time: the process goes on committing in between."""
+    wanted = sorted(set(numbers))
+    found = [id_ for start in range(0, len(wanted), PART) for id_ in order(wanted[start : start + PART])]
+    click.echo(f"{done} {plural(len(found), 'registration')}")
+    missing = sorted(set(wanted) - set(found))
+    if missing:
+        raise _unknown(*missing)
 
 
 def _unknown(*numbers: int) -> CommandError:
@@ -126,4 +153,4 @@ def _options(one: Mapping[str, Any]) -> str:
 
 
 def _state(one: Mapping[str, Any]) -> str:
-    return "enabled" if one["enabled"] else "disabled"
+    return "disabled" if not one["enabled"] else "paused" if one["paused"] else "enabled"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -31,6 +31,8 @@ def command(frame: Frame, *, as_json: bool) -> None:
     if "sources" in told:
         _sources(told["sources"])
         _backends(told["backends"], told["started_at"])
+        _breakers(told["breakers"])
+        _states(told["states"], told["unaccounted"])
     elif "outbox" in told:
         _rows(told["outbox"])
 
@@ -53,7 +55,8 @@ def _head(told: Mapping[str, Any]) -> None:
         rows.append(("database", told["database"]))
     if "outbox" in told:
         waiting = plural(told["outbox"]["waiting"], "delivery", "deliveries")
-        rows.append(("outbox", f"{waiting} waiting, of at most {told['outbox']['max_rows']:,}"))
+        full = "; FULL: nothing more is taken until there is room" if told["outbox"].get("full") else ""
+        rows.append(("outbox", f"{waiting} waiting, of at most {told['outbox']['max_rows']:,}{full}"))
     pairs(rows)
 
 
@@ -79,6 +82,20 @@ def _backends(backends: Mapping[str, Mapping[str, Any]], started_at: float) -> N
         )
     click.echo()
     table(("backend", "state", "waiting", "in flight", "dead", "delivered", "a second"), rows)
+
+
+def _breakers(breakers: Sequence[Mapping[str, Any]]) -> None:
+    if breakers:
+        click.echo("\ntargets that fail for everybody:")
+        rows = [(one["backend"], one["target"], one["state"], age(one["next_probe"])) for one in breakers]
+        table(("backend", "target", "breaker", "next try"), rows)
+
+
+def _states(states: Mapping[str, int], unaccounted: int | None) -> None:
+    said = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in states.items() if number)
+    click.echo(f"\nsince the start: {said or 'nothing came'}")
+    if unaccounted:
+        click.echo(f"trouble: {unaccounted:,} deliveries are not accounted for; report it, with the log")
 
 
 def _rows(outbox: Mapping[str, Any]) -> None:

@@ -7,11 +7,11 @@ seconds. The running process calls `retry_chunk` and `discard_chunk` itself, in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, delete, false, func, select, true, update
 
 from event_pusher.database import Writer
 from event_pusher.outbox.store import CHUNK
@@ -22,27 +22,51 @@ _PAYLOAD_FREE = [column for column in deliveries.c if column.name not in {"paylo
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which deliveries: all that match every field given. `state` "waiting" or "dead"; `since` UTC seconds."""
+    """
+    Which deliveries: all that match every field given.
+
+    `state` "waiting", "dead", or "orphaned": nobody reads it (`readable`: the formats of each enabled backend).
+    Accepted at `since` or later, before `until` (UTC seconds).
+    """
 
     state: str | None = None
     backend: str | None = None
     user: str | None = None
     target: str | None = None
     since: float | None = None
+    until: float | None = None
+    ids: Sequence[int] | None = None
+    trace: str | None = None
+    readable: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     def where(self) -> ColumnElement[bool]:
         """The condition in SQL."""
         table = deliveries.c
         found: ColumnElement[bool] = true()
         for column, value in (
-            (table.state, self.state),
+            (table.state, None if self.state == "orphaned" else self.state),
             (table.backend, self.backend),
             (table.recipient, self.user),
             (table.target, self.target),
+            (table.trace, self.trace),
         ):
             if value is not None:
                 found &= column == value
-        return found if self.since is None else found & (table.accepted_at >= self.since)
+        if self.since is not None:
+            found &= table.accepted_at >= self.since
+        if self.until is not None:
+            found &= table.accepted_at < self.until
+        if self.ids is not None:
+            found &= table.id.in_(self.ids[:CHUNK])
+        return found & ~self._read() if self.state == "orphaned" else found
+
+    def _read(self) -> ColumnElement[bool]:
+        """Whether an enabled backend reads the row."""
+        table = deliveries.c
+        found: ColumnElement[bool] = false()
+        for backend, formats in self.readable.items():
+            found |= (table.backend == backend) & table.format.in_(sorted(formats))
+        return found
 
 
 What = Filters | Sequence[int]
