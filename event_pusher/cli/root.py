@@ -18,9 +18,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("check", "Say what is wrong, and the cure."),
     "run": ("run", "Run until SIGTERM."),
     "status": ("status", "What is happening."),
+    "tail": ("tail", "Follow decisions and outcomes as they come."),
     "explain": ("explain", "Why an account gets pushes, or why not."),
+    "trace": ("trace", "What became of one stanza or delivery."),
     "db": ("db", "Create and upgrade the tables."),
     "plugins": ("plugins", "Every source, backend and plugin that is installed."),
+    "new": ("new", "Write a backend or a push plugin of your own."),
     "registrations": ("registrations", "Who enabled push notifications where."),
     "deliveries": ("deliveries", "What waits, and dead letters."),
 }

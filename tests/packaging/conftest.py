@@ -103,6 +103,22 @@ def alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="session")
+def written(alone: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What `event-pusher new` writes: a distribution of each kind."""
+    folder = tmp_path_factory.mktemp("written")
+    for kind, name in (("backend", "acme-chat"), ("push-plugin", "quiet")):
+        done = alone("event-pusher", "new", kind, name, str(folder / kind))
+        assert done.returncode == 0, done.stderr
+    return {kind: folder / kind for kind in ("backend", "push-plugin")}
+
+
+@pytest.fixture(scope="session")
+def with_written(wheel: Path, written: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """An environment with event-pusher and what it wrote."""
+    return environment(tmp_path_factory.mktemp("with-written"), f"{wheel}[testing]", *written.values())
+
+
+@pytest.fixture(scope="session")
 def together(wheel: Path, example_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An environment with event-pusher, the stranger's distribution beside it, and pytest for their contracts."""
     return environment(tmp_path_factory.mktemp("together"), f"{wheel}[testing]", example_wheel)
