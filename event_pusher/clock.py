@@ -46,10 +46,15 @@ class SteadyClock:
 
     def now(self) -> float:
         """UTC seconds, without the jumps."""
+        now, ahead = self._look()
+        if abs(ahead - self._ahead) <= JUMP_SECONDS:
+            self._ahead = ahead
+            return now - self.jumped
+        return self._after_jump()
+
+    def _after_jump(self) -> float:
         with self._lock:
-            now, ahead = self._look()
-            if abs(ahead - self._ahead) > JUMP_SECONDS:
-                now, ahead = self._look()  # anew: who was paused between the two clocks saw a jump that was none
+            now, ahead = self._look()  # anew: who was paused between the two clocks saw a jump that was none
             if abs(jump := ahead - self._ahead) > JUMP_SECONDS:
                 self.jumped += jump
                 log.warning("the machine's clock jumped by %+.0f s; what waits goes by the time that passed", jump)
