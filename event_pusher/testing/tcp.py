@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BufferedIOBase
 from socketserver import StreamRequestHandler, TCPServer, ThreadingTCPServer
 from typing import Final
@@ -109,7 +109,8 @@ class LoopbackWorld(World):
 
 class TcpWorld(LoopbackWorld):
     """
-    A destination that answers each line with ``ok`` or ``no``. Override `read` and `answer` for another protocol.
+    A destination that answers each line with ``ok`` or ``no``. Override `read` and `answer` for another protocol, or
+    `converse` for one with more than questions and answers.
 
     A backend under contract gets `port`; what it sends is what `received` tells, without the end of the line.
     """
@@ -122,6 +123,11 @@ class TcpWorld(LoopbackWorld):
     def answer(self, payload: bytes, *, accepted: bool) -> bytes:
         """What is answered to `payload`."""
         return b"ok\n" if accepted else b"no\n"
+
+    def converse(self, stream: BufferedIOBase, write: Callable[[bytes], object]) -> None:
+        """Serve one connection until it ends: `take` each payload, and `write` what is answered."""
+        while (payload := self.read(stream)) is not None:
+            write(self.answer(payload, accepted=self.take(payload)))
 
     def make_server(self) -> TCPServer:
         return _TcpServer(("127.0.0.1", self.port), self)
@@ -148,7 +154,6 @@ class _TcpHandler(StreamRequestHandler):
         world = self.server.world
         world.opened(self.connection)
         try:
-            while (payload := world.read(self.rfile)) is not None:
-                self.wfile.write(world.answer(payload, accepted=world.take(payload)))
+            world.converse(self.rfile, self.wfile.write)
         finally:
             world.ended(self.connection)

@@ -119,6 +119,18 @@ def with_written(wheel: Path, written: dict[str, Path], tmp_path_factory: pytest
 
 
 @pytest.fixture(scope="session")
+def mqtt_example(tree: Path) -> Path:
+    """The MQTT backend of the documentation."""
+    return tree / "docs/examples/event-pusher-mqtt"
+
+
+@pytest.fixture(scope="session")
+def with_mqtt(wheel: Path, mqtt_example: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """An environment with event-pusher and the MQTT backend."""
+    return environment(tmp_path_factory.mktemp("with-mqtt"), f"{wheel}[testing]", mqtt_example)
+
+
+@pytest.fixture(scope="session")
 def together(wheel: Path, example_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An environment with event-pusher, the stranger's distribution beside it, and pytest for their contracts."""
     return environment(tmp_path_factory.mktemp("together"), f"{wheel}[testing]", example_wheel)

@@ -1,0 +1,1 @@
+"""An MQTT backend of event-pusher."""
