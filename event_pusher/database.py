@@ -232,6 +232,7 @@ class Writer:
             connection.exec_driver_sql(self._begin)
         except STORAGE_ERRORS as error:
             if not connection.invalidated:
+                self._roll_back(connection)  # in case it began all the same: it would keep everybody out
                 raise storage_error(error) from None
             connection = self.connection
             try:
