@@ -36,7 +36,7 @@ class Process:
                 ended, _, _ = select.select([descriptor], [], [], timeout)
             finally:
                 os.close(descriptor)
-            assert ended, f"process {self.pid} still runs; its log:\n{self.said()}"
+            assert ended, f"process {self.pid} still runs; its log:\n{self.said()[-3000:]}"
             self._code = self._reap()
         return self._code
 
