@@ -1,0 +1,1 @@
+"""Tables of a third party: an alembic branch of its own."""
