@@ -243,6 +243,9 @@ class Sessions(Protocol):
         ends, there is an event that tells it. The table knows the whole batch in which an event is decided.
         """
 
+    def available_count(self, user: str) -> int:
+        """How many sessions of `user` (bare JID) sent available presence: MongooseIM's ``session_count``."""
+
 
 class IqRequest(NamedTuple):
     """One IQ-set from the domain `host` to `to` with `payload`, its serialised only child; `token` comes back."""

@@ -41,7 +41,11 @@ class SessionTable:
 
     def is_available(self, user: str) -> bool:
         """Whether a session of `user` sent available presence, of whatever priority."""
-        return any(one.priority is not None and not one.silent for one in self._users.get(user, {}).values())
+        return self.available_count(user) > 0
+
+    def available_count(self, user: str) -> int:
+        """How many sessions of `user` sent available presence."""
+        return sum(one.priority is not None and not one.silent for one in self._users.get(user, {}).values())
 
     def of(self, user: str) -> list[Session]:
         """The sessions of `user`."""

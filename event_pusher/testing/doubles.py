@@ -100,6 +100,9 @@ class StubSessions:
     def is_available(self, user: str) -> bool:
         return user in self.online
 
+    def available_count(self, user: str) -> int:
+        return int(user in self.online)
+
 
 class RecordingStanzas:
     """
