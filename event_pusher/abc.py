@@ -15,6 +15,8 @@ Backend.ready          the core thread            no                     no
 Backend.health         the admin's thread         no                     no
 Backend.forget         the core thread            no                     logged
 Backend.test_delivery  the core thread            no                     anything: whoever asked is told
+Backend.reload         the signals' thread        briefly                `SettingsError`, `PluginError`: nothing changes
+… what it answers      the core thread            no                     no
 Backend.close          the main thread, twice     `timeout` seconds      logged
 PushPlugin, EventPlugin  the core thread          no (warned at 50 ms)   as push_event
 Source.start, close    the main thread            as Backend             as Backend
@@ -258,7 +260,8 @@ class IqRequest(NamedTuple):
 
 class IqAnswer(NamedTuple):
     """
-    What came back: `type` is "result", "error", "unsent" (nothing left) or "lost" (sent, and then the stream broke).
+    What came back: `type` is "result", "error", "unsent" (nothing left), "lost" (sent, and then the stream broke) or
+    "fatal" (the server closes the stream on it, each time; `text` says so).
 
     `condition` and `error_type` are RFC 6120 8.3's, `by` is who made the error, `text` what it said.
     """
@@ -411,6 +414,15 @@ class Backend(ABC, Generic[S]):
 
     def test_delivery(self, registration: Registration) -> Delivery | None:
         """What ``event-pusher registrations test`` sends to `registration`; None = it is not this backend's."""
+        return None
+
+    def reload(self, settings: S, tools: BackendTools) -> Callable[[], None] | None:
+        """
+        Make ready to go on with other plugins and per-host overrides (SIGHUP); all else in `settings` is as it was.
+
+        What is answered is called once on the core, between two events, and only puts in its place what was made
+        here; or it is never called, when something else cannot be taken over. None = a restart is needed.
+        """
         return None
 
     def forget(self, delivery: Delivery) -> None:

@@ -18,8 +18,8 @@ from event_pusher.admin.live import LiveDesk
 from event_pusher.admin.routes import Routes
 from event_pusher.app import App
 from event_pusher.errors import EventPusherError, SettingsError
-from event_pusher.registry import Registry
-from event_pusher.settings import Settings, load
+from event_pusher.reload import reload
+from event_pusher.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def run(settings: Settings, *, debug: bool = False) -> NoReturn:
     logs.set_up("debug" if debug else settings.log.level, settings.log.format)
     app = App(settings)
     admin = AdminServer(settings.admin.listen, Routes(LiveDesk(app)))
-    _Signals(app).install()
+    _Signals(app, "debug" if debug else None).install()
     code = 1
     try:
         code = _serve(app, admin)
@@ -91,13 +91,14 @@ def notify(state: str) -> None:
 
 class _Signals:
     """
-    SIGTERM and SIGINT stop cleanly, the second one at once; SIGHUP takes over the log level.
+    SIGTERM and SIGINT stop cleanly, the second one at once; SIGHUP takes over what it can (`event_pusher.reload`).
 
     A handler runs in the middle of whatever the main thread does, so all it does is put a number into a queue.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, level: str | None = None) -> None:
         self._app = app
+        self._level = level
         self._came: SimpleQueue[int] = SimpleQueue()
         self._stops = 0
 
@@ -124,9 +125,6 @@ class _Signals:
 
     def _reload(self) -> None:
         try:
-            new = load(self._app.settings.path, Registry())
-        except EventPusherError as error:
-            log.error("SIGHUP: the configuration has faults, nothing is changed: %s", error)  # noqa: TRY400 - one line
-            return
-        logs.set_level(new.log.level)
-        log.warning("SIGHUP: the log level is %s; whatever else was changed needs a restart", new.log.level)
+            reload(self._app, self._level)
+        except Exception as error:  # noqa: BLE001 - the thread must live: SIGTERM comes the same way
+            log.error("SIGHUP: %s; look at what `status` says", type(error).__name__)  # noqa: TRY400 - one line

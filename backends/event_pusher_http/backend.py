@@ -7,7 +7,7 @@ those of the moment in which it is sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from event_pusher.abc import Acc, Attempt, Backend, BackendTools, Delivery, Event
@@ -30,16 +30,22 @@ class HttpBackend(Backend[HttpSettings]):
         super().__init__(settings, tools)
         self._watch = Watch(tools.name)
         self._stopped = Stopped(tools.clock)
-        self._faults: list[str] = []
-        self._everywhere = self._endpoints("", settings.handlers)
-        self._by_host = {
-            host: self._endpoints(host, special.handlers)
-            for host, special in tools.host_settings.items()
-            if special.handlers != settings.handlers
-        }
-        if self._faults:
-            raise SettingsError(self._faults)
-        self._known = {(one.host, one.key): one for one in (*self._everywhere, *self._special())}
+        self._everywhere, self._by_host = self._all_endpoints(settings, tools)
+        self._known = {(one.host, one.key): one for one in _flat(self._everywhere, self._by_host)}
+        self._retired: list[Endpoint] = []
+
+    def reload(self, settings: HttpSettings, tools: BackendTools) -> Callable[[], None]:
+        """Go on with other plugins and other overrides; what waits for a handler that is gone is still sent by it."""
+        everywhere, by_host = self._all_endpoints(settings, tools)
+        fresh = {(one.host, one.key): one for one in _flat(everywhere, by_host)}
+
+        def swap() -> None:
+            self.settings, self.tools = settings, tools
+            # A request may be under way on an old one: its connections are let go at the end.
+            self._retired += [one for key, one in self._known.items() if key in fresh]
+            self._everywhere, self._by_host, self._known = everywhere, by_host, self._known | fresh
+
+        return swap
 
     def push_event(self, acc: Acc, event: Event) -> Iterable[Delivery]:
         """Ask every handler; one whose plugin fails takes nothing from the others."""
@@ -73,23 +79,41 @@ class HttpBackend(Backend[HttpSettings]):
     def close(self, timeout: float) -> None:
         """Give what is under way `timeout` seconds to end, then cut it off."""
         self._watch.close(timeout)
-        for one in self._known.values():
+        for one in (*self._known.values(), *self._retired):
             one.close()
 
     def health(self) -> str | None:
         """What fails again and again."""
         return "; ".join(one.trouble for one in self._known.values() if one.trouble) or None
 
-    def _special(self) -> list[Endpoint]:
-        return [one for endpoints in self._by_host.values() for one in endpoints]
+    def _all_endpoints(
+        self, settings: HttpSettings, tools: BackendTools
+    ) -> tuple[tuple[Endpoint, ...], dict[str, tuple[Endpoint, ...]]]:
+        """Those of all hosts, and of the hosts that have their own. Raises `SettingsError`."""
+        faults: list[str] = []
+        everywhere = self._endpoints("", settings.handlers, tools, faults)
+        by_host = {
+            host: self._endpoints(host, special.handlers, tools, faults)
+            for host, special in tools.host_settings.items()
+            if special.handlers != settings.handlers
+        }
+        if faults:
+            raise SettingsError(faults)
+        return everywhere, by_host
 
-    def _endpoints(self, host: str, handlers: Sequence[HandlerSettings]) -> tuple[Endpoint, ...]:
+    def _endpoints(
+        self, host: str, handlers: Sequence[HandlerSettings], tools: BackendTools, faults: list[str]
+    ) -> tuple[Endpoint, ...]:
         made: list[Endpoint] = []
         for number, handler in enumerate(handlers):
             try:
-                chain = self.tools.chains[handler.callback_module]
-                made.append(Endpoint(handler, host, chain, self.tools, self._stopped, self._watch))
+                chain = tools.chains[handler.callback_module]
+                made.append(Endpoint(handler, host, chain, tools, self._stopped, self._watch))
             except ValueError as error:
-                where = f'hosts."{host}".backends.{self.tools.name}' if host else f"backends.{self.tools.name}"
-                self._faults.append(f"{where}.handlers[{number}]: {error}")
+                where = f'hosts."{host}".backends.{tools.name}' if host else f"backends.{tools.name}"
+                faults.append(f"{where}.handlers[{number}]: {error}")
         return tuple(made)
+
+
+def _flat(everywhere: Sequence[Endpoint], by_host: Mapping[str, Sequence[Endpoint]]) -> list[Endpoint]:
+    return [*everywhere, *(one for endpoints in by_host.values() for one in endpoints)]

@@ -7,7 +7,7 @@ The cheap ones come first; the look-up of registrations is one for a whole batch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from event_pusher.abc import (
@@ -42,11 +42,17 @@ class PushBackend(Backend[PushSettings]):
 
     def __init__(self, settings: PushSettings, tools: BackendTools) -> None:
         super().__init__(settings, tools)
-        self._default = _Policy(settings, tools.plugins)
-        self._by_host = {
-            host: _Policy(tools.host_settings.get(host, settings), tools.host_plugins.get(host, tools.plugins))
-            for host in {*tools.host_settings, *tools.host_plugins}
-        }
+        self._default, self._by_host = _policies(settings, tools)
+
+    def reload(self, settings: PushSettings, tools: BackendTools) -> Callable[[], None]:
+        """Go on with other plugins and other overrides."""
+        default, by_host = _policies(settings, tools)
+
+        def swap() -> None:
+            self.settings, self.tools = settings, tools
+            self._default, self._by_host = default, by_host
+
+        return swap
 
     def push_event(self, acc: Acc, event: Event) -> Iterable[Delivery]:
         """Decide one event; see `push_events`."""
@@ -111,6 +117,15 @@ class PushBackend(Backend[PushSettings]):
 
     def _policy(self, acc: Acc) -> _Policy:
         return self._by_host.get(acc.host, self._default) if self._by_host else self._default
+
+
+def _policies(settings: PushSettings, tools: BackendTools) -> tuple[_Policy, dict[str, _Policy]]:
+    """The policy of all hosts, and of those that have their own."""
+    by_host = {
+        host: _Policy(tools.host_settings.get(host, settings), tools.host_plugins.get(host, tools.plugins))
+        for host in {*tools.host_settings, *tools.host_plugins}
+    }
+    return _Policy(settings, tools.plugins), by_host
 
 
 class _Policy:

@@ -23,6 +23,11 @@ COUNTERS = {
     "delivered": ("backend", "Deliveries that their destination took."),
     "dead": ("backend", "Deliveries that can never succeed."),
     "expired": ("backend", "Deliveries that were too old to be sent."),
+    "replaced": ("backend", "Deliveries whose place a newer one of the same collapse key took."),
+    "discarded": ("", "Deliveries taken out with their registration, or by an operator."),
+    "readmitted": ("", "Dead letters that an operator let wait again."),
+    "orphaned": ("backend", "Deliveries found that no enabled backend reads."),
+    "rows_refused": ("backend", "Deliveries that the database could not store."),
     "retried": ("backend", "Attempts that failed and are tried again."),
     "unknown": ("backend", "Attempts without an answer."),
     "unsent": ("backend", "Attempts of which nothing left."),
@@ -41,18 +46,19 @@ COUNTERS = {
 _DECISIONS = "decisions_"
 
 
-def exposition(app: App) -> tuple[str, bytes]:
-    """Content type and text."""
+def exposition(app: App, unaccounted: int | None = None) -> tuple[str, bytes]:
+    """Content type and text; `unaccounted` is the core's own word, None = it had no time."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(app))
+    registry.register(_Collector(app, unaccounted))
     return CONTENT_TYPE_LATEST, generate_latest(registry)
 
 
 class _Collector(Collector):
     """Reads plain integers that other threads count on: each is whole, the sum may be a moment apart."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, unaccounted: int | None) -> None:
         self._app = app
+        self._unaccounted = unaccounted
 
     def collect(self) -> Iterable[Metric]:
         built = self._app.assembly
@@ -67,6 +73,10 @@ class _Collector(Collector):
         if built is not None:
             yield from _counted(built)
             yield from _gauges(built)
+            if self._unaccounted is not None:
+                yield GaugeMetricFamily(
+                    _P + "unaccounted", "Accepted less what became of it: 0, or there is a fault.", self._unaccounted
+                )
             yield from _of_sources(built)
 
 
@@ -100,12 +110,16 @@ def _gauges(built: Assembly) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         _P + "outbox_max_rows", "At so many, no more events are read.", built.settings.outbox.max_rows
     )
+    yield GaugeMetricFamily(_P + "outbox_full", "1 while no more events are read.", int(core.is_full()))
     yield GaugeMetricFamily(_P + "sessions", "Live sessions that the feeds told of.", _sessions(built))
     flights = GaugeMetricFamily(_P + "in_flight", "Attempts without an outcome.", labels=["backend"])
     lanes = GaugeMetricFamily(_P + "lanes", "Lanes in memory.", labels=["backend"])
+    breakers = GaugeMetricFamily(_P + "breakers_open", "Targets that fail for everybody.", labels=["backend"])
     for name, publisher in built.parts.publishers.items():
+        breakers.add_metric([name], sum(not one.closed for one in list(publisher.breakers.values())))
         flights.add_metric([name], publisher.in_flight)
         lanes.add_metric([name], len(publisher.lanes))
+    yield breakers
     yield flights
     yield lanes
 

@@ -43,7 +43,7 @@ class Routes:
             return self._command(path.removeprefix(_COMMANDS), body)
         match path:
             case "/metrics":
-                return Answer(HTTPStatus.OK, *exposition(self._desk.app))
+                return Answer(HTTPStatus.OK, *exposition(self._desk.app, self._unaccounted()))
             case "/healthz":
                 return self._alive()
             case "/readyz":
@@ -51,6 +51,14 @@ class Routes:
                 status = HTTPStatus.SERVICE_UNAVAILABLE if troubles else HTTPStatus.OK
                 return json_answer({"ready": not troubles, "troubles": troubles}, status)
         return error_answer(HTTPStatus.NOT_FOUND, "there are /metrics, /healthz, /readyz and /commands/NAME")
+
+    def _unaccounted(self) -> int | None:
+        if self._desk.app.assembly is None:
+            return None
+        try:
+            return self._desk.on_core(self._desk.core.unaccounted, GLANCE_SECONDS)
+        except NotPossibleError:
+            return None
 
     def _alive(self) -> Answer:
         if self._desk.app.assembly is not None:

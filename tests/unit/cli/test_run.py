@@ -79,21 +79,46 @@ def test_a_signal_ends_it_cleanly(place: Place, number: int) -> None:
     assert not (place.folder / "admin.sock").exists()
 
 
-def test_hup_changes_the_log_level_and_says_what_needs_a_restart(place: Place) -> None:
+def test_hup_takes_over_the_log_level_and_an_override(place: Place) -> None:
+    # Given a pusher that is connected
     daemon = Daemon(place.config)
     daemon.until("is connected to")
-    place.config.write_text(place.config.read_text() + '[log]\nlevel = "debug"\n')
+    # When level and an override of a host are others
+    override = '[log]\nlevel = "debug"\n[hosts."example.org".backends.push]\nonly_users = ["eve@example.org"]\n'
+    place.config.write_text(place.config.read_text() + override)
     daemon.process.send_signal(signal.SIGHUP)
-    assert "the log level is debug" in daemon.until("needs a restart")
+    # Then both are taken over, and that is said
+    said = daemon.until("taken over")
+    assert 'hosts."example.org".backends.push' in said
+    assert "log.level" in said
     assert daemon.end() == 0
 
 
-def test_hup_with_a_broken_configuration_changes_nothing(place: Place) -> None:
+def test_hup_names_each_key_that_needs_a_restart_and_changes_nothing(place: Place) -> None:
+    # Given a pusher, and a file with one change that could be taken over and two that cannot
     daemon = Daemon(place.config)
     daemon.until("is connected to")
-    place.config.write_text("nonsense")
+    text = place.config.read_text().replace('["1h"]', '["2h"]')
+    place.config.write_text(text + '[log]\nlevel = "error"\n[outbox]\nmax_rows = 7\n')
+    # When it is told
     daemon.process.send_signal(signal.SIGHUP)
-    daemon.until("nothing is changed")
+    # Then each of the two has its line, and the level is what it was: the end is still logged
+    for key in ("outbox.max_rows", "backends.push.retry.schedule[0]"):
+        daemon.until(f"{key} needs a restart; nothing is changed")
+    assert daemon.end() == 0
+    assert daemon.lines[-1].endswith(": stopped\n")
+
+
+def test_hup_with_a_faulty_file_names_each_fault_and_changes_nothing(place: Place) -> None:
+    # Given a pusher, and a file with two faults
+    daemon = Daemon(place.config)
+    daemon.until("is connected to")
+    place.config.write_text(place.config.read_text() + '[log]\nlevel = "loud"\n[outbox]\nmax_rows = 0\n')
+    # When it is told
+    daemon.process.send_signal(signal.SIGHUP)
+    # Then both are logged, and it goes on
+    for fault in ("log.level", "outbox.max_rows"):
+        assert "nothing is changed" in daemon.until(fault)
     assert daemon.end() == 0
 
 
