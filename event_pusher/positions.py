@@ -100,7 +100,11 @@ class Positions:
         return next_due
 
     def started(self, start: FeedStarted) -> None:
-        """Hold the feed's own word against what is stored: an epoch that is not ours is a gap of unknown size."""
+        """
+        Hold the feed's own word against what is stored: an epoch that is not ours is a gap of unknown size.
+
+        What is gone of our own epoch is told once more in its place (`told_lost`), and counted there.
+        """
         key = (start.source, start.host, start.feed)
         feed = self._feeds.get(key)
         if feed is None:
@@ -111,16 +115,12 @@ class Positions:
                 "feed %s of %s: the server started anew (epoch %s, was %s); what it had not delivered by then is lost",
                 start.feed, start.host, start.epoch, feed.epoch,
             )  # fmt: skip
-        elif start.lost:
-            self._count_lost(start.host, start.feed, start.lost)
 
     def told_lost(self, lost: FeedLost) -> None:
         """Count what the feed says that it had to drop."""
-        self._count_lost(lost.host, lost.feed, lost.end - lost.start + 1)
-
-    def _count_lost(self, host: str, feed: str, number: int) -> None:
+        number = lost.end - lost.start + 1
         self.lost += number
-        log.error("feed %s of %s: %d events are lost: the server's ring was full", feed, host, number)
+        log.error("feed %s of %s: %d events are lost: the server's ring was full", lost.feed, lost.host, number)
 
     def all(self) -> list[tuple[str, str, Position]]:
         """Every feed's committed position."""

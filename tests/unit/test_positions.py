@@ -131,9 +131,11 @@ def test_an_unknown_feed_or_the_same_epoch_is_none() -> None:
     assert (told.positions.gaps, told.positions.lost) == (0, 0)
 
 
-def test_what_was_lost_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_lost_is_counted_once(caplog: pytest.LogCaptureFixture) -> None:
+    # Given a feed that says at its start that three entries are gone, and then which
     told = Told(Position("main", "e1", 7))
-    told.positions.started(FeedStarted("feed", HOST, "main", "e1", 10, 20, 2))
-    told.positions.told_lost(FeedLost("feed", HOST, "main", "e1", 20, 22))
-    assert told.positions.lost == 5
-    assert "3 events are lost" in caplog.text
+    told.positions.started(FeedStarted("feed", HOST, "main", "e1", 11, 20, 3))
+    told.positions.told_lost(FeedLost("feed", HOST, "main", "e1", 8, 10))
+    # Then they are counted once
+    assert told.positions.lost == 3
+    assert caplog.text.count("3 events are lost") == 1
