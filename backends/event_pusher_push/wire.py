@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from event_pusher.abc import (
     DELIVERED,
+    Dead,
     Gone,
     IqAnswer,
     Notification,
@@ -77,8 +78,9 @@ def outcome_of_answer(answer: IqAnswer) -> Outcome:
             return DELIVERED
         case "unsent":
             return Unsent(answer.text or "the stream to the XMPP server is down")
-        case "lost":
-            return Unknown("the stream broke before the answer")
+        case "lost" | "fatal":
+            lost = answer.type == "lost"
+            return Unknown("the stream broke before the answer") if lost else Dead(answer.text)
     name = f"{answer.error_type or 'no type'}/{answer.condition or 'no condition'}"
     if answer.condition == "remote-server-timeout" and answer.by:
         return Unknown(f"{name}: no answer from the push service")

@@ -152,7 +152,9 @@ class ComponentSource(Source[ComponentSettings]):
 
     def on_closed(self, error: StreamError, suspect: etree._Element | None) -> None:
         """Note which entry broke the stream, and leave it out when it did so too often."""
-        self._sender.lost()
+        # What we could not read, or ended ourselves, says nothing of what we sent.
+        ours = suspect is not None or not self._taking
+        self._sender.lost("" if ours else error.condition)
         place = feed_wire.place_of(suspect, self.settings.hosts) if suspect is not None else None
         if place is None:
             return
@@ -248,4 +250,5 @@ COUNTERS: Final = (
     *("events_skipped", "messages_ignored", "feed_errors", "acks_sent"),
     *("requests_read", "requests_refused", "requests_forged", "requests_sent", "requests_unsent", "requests_expired"),
     *("answers_read", "answers_late", "answers_unknown", "answers_forged", "relays_refused"),
+    *("suspects_tried", "suspects_cleared", "requests_convicted"),
 )

@@ -22,13 +22,14 @@ AnswerTo = Callable[[Sequence[tuple[Attempt, IqAnswer]]], None]
 
 @dataclass(slots=True)
 class OpenIq:
-    """An IQ that waits for its answer: sent for `host`, answered by `service`, to be told to `answer`."""
+    """An IQ that waits for its answer: sent for `host` on `stream`, answered by `service`, to be told to `answer`."""
 
     host: str
     service: str
     token: Attempt
     answer: AnswerTo
     deadline: float
+    stream: int = 0
 
 
 class OpenIqs:
@@ -40,9 +41,10 @@ class OpenIqs:
     """
 
     def __init__(self, clock: Clock, counters: MutableMapping[str, int], per_service: int = 1000) -> None:
-        self._clock = clock
+        self.clock = clock
         self._counters = counters
         self._per_service = per_service
+        self._stream = 0
         # 96 random bits a start: nobody guesses an id, and none of a former start comes again.
         self._prefix = secrets.token_urlsafe(12) + "-"
         self._numbers = count(1)
@@ -56,7 +58,7 @@ class OpenIqs:
 
     def enter(self, wanted: Sequence[tuple[str, str, Attempt]], timeout: float, answer: AnswerTo) -> list[str | None]:
         """Enter (host, service, token) triples; give the id of each, None where the service has too many open."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         deadline = now + timeout
         ids: list[str | None] = []
         with self._lock:
@@ -69,7 +71,7 @@ class OpenIqs:
                     continue
                 by_service[service] += 1
                 identifier = f"{self._prefix}{next(self._numbers)}"
-                self._open[identifier] = OpenIq(host, service, token, answer, deadline)
+                self._open[identifier] = OpenIq(host, service, token, answer, deadline, self._stream)
                 due.append((deadline, identifier))
                 ids.append(identifier)
         return ids
@@ -91,6 +93,12 @@ class OpenIqs:
             self._count("answers_read")
         return entry
 
+    def next_stream(self) -> list[OpenIq]:
+        """The stream broke: what comes now goes on another one. Gives what was sent on it and is open."""
+        with self._lock:
+            broken, self._stream = self._stream, self._stream + 1
+            return [entry for entry in self._open.values() if entry.stream == broken]
+
     def lose(self, host: str | None = None) -> None:
         """Answer all that is open (of `host`) with "lost": nothing can come any more."""
         with self._lock:
@@ -103,7 +111,7 @@ class OpenIqs:
     def prune(self) -> None:
         """Forget what is past its deadline; nobody is told, the core has a deadline of its own."""
         with self._lock:
-            self._prune(self._clock.monotonic())
+            self._prune(self.clock.monotonic())
 
     def forged(self) -> None:
         """Count an answer of somebody who was not asked."""

@@ -15,6 +15,7 @@ from event_pusher.abc import IqAnswer, IqRequest
 from event_pusher.xmpp import names
 from event_pusher.xmpp.answers import AnswerTo, OpenIq, OpenIqs, same, tell
 from event_pusher.xmpp.stanzas import escape, read_error
+from event_pusher.xmpp.suspects import Probe, Suspects
 
 if TYPE_CHECKING:
     from lxml import etree
@@ -55,21 +56,28 @@ class IqSender:
         self._open = is_open
         self._full = full
         self._counters = counters
+        self._asked = min(hosts)
+        self._suspects = Suspects(table.clock, counters, self._launch, self._ping, send)
 
     def ready(self) -> bool:
         """Whether a request could leave now (`abc.StanzaSender`)."""
-        return self._open() and not self._full()
+        return self._open() and not self._full() and not self._suspects.busy
 
     def request(self, requests: Sequence[IqRequest], timeout: float, answer: AnswerTo) -> None:
         """
         Send a batch; never blocks (`abc.StanzaSender`).
 
-        "unsent" comes at once: no stream, a full one, a service with too many open IQs, a host that is not ours.
+        "unsent" comes at once: no stream, a full one, a service with too many open IQs, a host that is not ours, a
+        suspect (`Suspects`) that has the stream to itself.
         """
         wanted = [request for request in requests if request.host in self._hosts]
         unsent = [request.token for request in requests if request.host not in self._hosts]
         if self._full():
             unsent, wanted = [request.token for request in requests], []
+        if suspects := self._suspects.pick(wanted):
+            wanted = [request for request in wanted if request not in suspects]
+            if not self._suspects.hold(suspects, timeout, answer):
+                unsent += [request.token for request in suspects]
         ids = self._table.enter([(host, to, token) for host, to, _, token in wanted], timeout, answer)
         parts: list[bytes] = []
         for request, identifier in zip(wanted, ids, strict=True):
@@ -77,7 +85,7 @@ class IqSender:
                 unsent.append(request.token)
             else:
                 parts.append(self._build(request, identifier.encode(), timeout))
-        if parts and not self._send(b"".join(parts)):
+        if parts and not self._suspects.unless_busy(b"".join(parts)):
             entries = [self._table.take(identifier) for identifier in ids if identifier is not None]
             unsent += [entry.token for entry in entries if entry is not None]
             parts = []
@@ -91,6 +99,9 @@ class IqSender:
         told: list[tuple[OpenIq, IqAnswer]] = []
         for iq in iqs:
             identifier = iq.get("id") or ""
+            if identifier == self._suspects.awaited and same(iq.get("from") or "", self._asked):
+                self._suspects.answered(identifier)
+                continue
             entry = self._table.peek(identifier)
             if entry is None:
                 continue
@@ -98,13 +109,18 @@ class IqSender:
             if answer is None:
                 self._table.forged()
             elif self._table.take(identifier) is not None:
+                if self._suspects.awaited is not None:
+                    self._suspects.answered(identifier)
                 told.append((entry, answer))
         if told:
             tell(told)
         self._table.prune()
 
-    def lost(self) -> None:
+    def lost(self, condition: str) -> None:
         """The stream broke. Relayed answers come on the next one; direct ones never."""
+        for probe, answer in self._suspects.lost(condition, self._table.next_stream()):
+            if probe.id is None or self._table.take(probe.id) is not None:
+                probe.answer([(probe.request.token, answer)])
         if not self._relayed:
             self._table.lose()
 
@@ -112,6 +128,22 @@ class IqSender:
         """The host's module began anew and knows nothing of what it was asked."""
         if self._relayed:
             self._table.lose(host)
+
+    def _launch(self, probe: Probe, following: bytes) -> bool:
+        """Send one suspect and what follows it."""
+        request = probe.request
+        wanted = [(request.host, request.to, request.token)]
+        [probe.id] = self._table.enter(wanted, probe.timeout, probe.answer)
+        if probe.id is None:
+            return self._send(following)
+        if self._send(self._build(request, probe.id.encode(), probe.timeout) + following):
+            return True
+        self._table.take(probe.id)
+        return False
+
+    def _ping(self, identifier: str) -> bytes:
+        to, sender = escape(self._asked), escape(self._component)
+        return f"<iq type='get' id='{identifier}' from='{sender}' to='{to}'><ping xmlns='{names.PING}'/></iq>".encode()
 
     def _build(self, request: IqRequest, identifier: bytes, timeout: float) -> bytes:
         if not self._relayed:

@@ -260,7 +260,7 @@ def test_a_host_that_is_not_ours_is_unsent(world: World) -> None:
 
 def test_relayed_requests_outlive_their_stream(world: World) -> None:
     world.request(1)
-    world.sender.lost()
+    world.sender.lost("connection-lost")
     assert world.answers == []
     world.relayed(world.iqs()[0])
     assert world.answers == [(1, IqAnswer("result"))]
@@ -268,7 +268,7 @@ def test_relayed_requests_outlive_their_stream(world: World) -> None:
 
 def test_direct_requests_are_lost_with_their_stream(direct: World) -> None:
     direct.request(1, 2)
-    direct.sender.lost()
+    direct.sender.lost("connection-lost")
     assert direct.answers == [(1, IqAnswer("lost")), (2, IqAnswer("lost"))]
 
 
