@@ -84,9 +84,8 @@ class Core:
     def start(self) -> None:
         """Read what the outbox holds, and begin. Raises `StorageError`."""
         parts = self._parts
-        self.rows = sum(number for (_, state), number in parts.store.counts().items() if state == "waiting")
+        self.rows = parts.refill.begin(parts.store.counts())
         self.rows_at_start = self.rows
-        parts.refill.begin(self.rows)
         self._renewed = self._swept = parts.clock.monotonic()
         self._thread.start()
 

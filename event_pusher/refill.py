@@ -12,6 +12,7 @@ from itertools import islice
 
 from event_pusher.counters import Counters
 from event_pusher.lanes import Window
+from event_pusher.outbox.orphans import orphans_cure, told_of_orphans
 from event_pusher.outbox.row import Row
 from event_pusher.outbox.store import CHUNK, OutboxStore
 from event_pusher.publisher import Publisher
@@ -35,9 +36,14 @@ class Refill:
         self._readmitted: deque[int] = deque()
         self._orphans: set[str] = set()
 
-    def begin(self, waiting: int) -> None:
-        """At the start: `waiting` rows are on disk, none in memory."""
-        self.window.spilled = waiting > 0
+    def begin(self, counts: Mapping[tuple[str, str], int]) -> int:
+        """At the start: so many rows of each (backend, state) are on disk, none in memory; how many wait."""
+        waiting = {name: number for (name, state), number in counts.items() if state == "waiting"}
+        for name, number in waiting.items():
+            if name not in self._publishers:
+                log.error("backends.%s: %s; %s", name, told_of_orphans(name, number), orphans_cure(name))
+        self.window.spilled = bool(waiting)
+        return sum(waiting.values())
 
     def offer(self, rows: Sequence[Row], now: float) -> None:
         """Offer rows that were just committed, with ids above all others, to their lanes."""

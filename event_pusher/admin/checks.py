@@ -21,6 +21,7 @@ from event_pusher.intake import FeedStarted, Item
 from event_pusher.migrate import require_current
 from event_pusher.options import Secret
 from event_pusher.outbox.lease import Holder, describe
+from event_pusher.outbox.orphans import orphans_cure, orphans_of, told_of_orphans
 from event_pusher.settings import NamedSource, Settings
 from event_pusher.settings.sections import secrets_in
 
@@ -45,8 +46,9 @@ def checks(settings: Settings, *, connect: bool) -> Iterator[Check]:
     yield from _plaintext(settings)
     holder: Holder | None = None
     try:
-        holder = _database(settings)
+        holder, orphans = _database(settings)
         yield Check("ok", "database: reachable, and its tables are those of this release")
+        yield from _orphaned(orphans)
     except EventPusherError as error:
         yield _failed("database", error)
     running = _running(settings)
@@ -112,14 +114,20 @@ def _plaintext(settings: Settings) -> Iterator[Check]:
             yield Check("ok", f"sources.{one.name}: {server} is on this machine")
 
 
-def _database(settings: Settings) -> Holder:
+def _database(settings: Settings) -> tuple[Holder, dict[str, int]]:
+    """Who owns it, and how many deliveries wait for each backend that is not configured."""
     engine = open_engine(settings.database.url, settings.folder)
     try:
         require_current(engine)
         with reader(engine) as connection:
-            return describe(connection)
+            return describe(connection), orphans_of(connection, {one.name for one in settings.backends})
     finally:
         engine.dispose()
+
+
+def _orphaned(orphans: dict[str, int]) -> Iterator[Check]:
+    for name, number in orphans.items():
+        yield Check("FAIL", f"backends.{name}: {told_of_orphans(name, number)}", orphans_cure(name))
 
 
 def _running(settings: Settings) -> dict[str, Any] | EventPusherError | None:

@@ -65,7 +65,7 @@ def http_backend() -> Backend[Any]:
 
 
 def rabbit_backend() -> Backend[Any]:
-    exchanges = {"presence_exchange": {}, "chat_msg_exchange": {}}
+    exchanges: dict[str, Any] = {"presence_exchange": {}, "chat_msg_exchange": {}}
     return RabbitBackend(RabbitSettings.model_validate(exchanges), make_tools(name="rabbit"))
 
 
@@ -100,7 +100,7 @@ def test_the_filter_of_the_documents_adds_a_time_and_the_number_of_sessions(make
 @pytest.mark.parametrize("make", BACKENDS)
 def test_the_filter_of_the_documents_stops_all_other_types(make: Callable[[], Backend[Any]]) -> None:
     chain = dispatcher(Filter, make())
-    others = [chat_event(), chat_event(direction="in", state=None), unacked_message_event()]
+    others: list[Event] = [chat_event(), chat_event(direction="in", state=None), unacked_message_event()]
     assert chain.push_events([(acc(f"a{n}"), event) for n, event in enumerate(others)]) == []
     assert {one.reason for one in chain.decisions} == {"stopped"}
 
