@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as CoreTimeoutError
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, select
@@ -15,16 +16,17 @@ from event_pusher.abc import Registration
 from event_pusher.admin.desk import Desk, NotPossibleError
 from event_pusher.admin.explain import Known, verdict
 from event_pusher.admin.http import UNIX
-from event_pusher.admin.overview import Glance, inside, look
+from event_pusher.admin.overview import Glance, Rows, inside, look
 from event_pusher.admin.story import Moment, Readable, of_row
 from event_pusher.app import App
 from event_pusher.assembly import Assembly
 from event_pusher.core import Core
 from event_pusher.database import reader
+from event_pusher.errors import StorageError
 from event_pusher.jid import bare
 from event_pusher.journal import FOLLOWERS, Decision, Settled
 from event_pusher.outbox.admin import Filters, OutboxAdmin
-from event_pusher.outbox.lease import describe
+from event_pusher.outbox.lease import Holder, describe
 from event_pusher.outbox.store import CHUNK
 from event_pusher.registrations import RegistrationStore
 from event_pusher.schema import deliveries
@@ -119,9 +121,13 @@ class LiveDesk(Desk):
         return told
 
     def _inside(self, built: Assembly, troubles: Mapping[str, str]) -> dict[str, Any]:
-        with reader(built.engine) as connection:
-            holder = describe(connection)
-        return inside(built, self.outbox(), self._glance(built), troubles, holder)
+        holder: Holder | None = None
+        rows: Rows | None = None
+        with suppress(StorageError):  # it is away, as `health` says; what memory knows is told all the same
+            with reader(built.engine) as connection:
+                holder = describe(connection)
+            rows = self.outbox()
+        return inside(built, rows, self._glance(built), troubles, holder)
 
     def _glance(self, built: Assembly, ids: Sequence[int] = ()) -> Glance:
         """What only the core may look at; nothing when it has no time."""

@@ -60,18 +60,22 @@ def _breakers(built: Assembly) -> list[dict[str, Any]]:
     return found[:BREAKERS]
 
 
-def inside(built: Assembly, rows: Rows, glance: Glance, troubles: Mapping[str, str], holder: Holder) -> dict[str, Any]:
-    """Tell of everything that runs."""
+def inside(
+    built: Assembly, rows: Rows | None, glance: Glance, troubles: Mapping[str, str], holder: Holder | None
+) -> dict[str, Any]:
+    """Tell of everything that runs; without `rows` and `holder`, when the database does not answer."""
     core = built.core
+    counted = {"waiting": core.rows} if rows is None else {}
+    rows = rows or {}
     return {
         "database": built.engine.url.render_as_string(hide_password=True),
-        "lease": {"holder": holder.name, "pid": holder.pid, "remaining": round(holder.remaining, 1)},
+        "lease": holder and {"holder": holder.name, "pid": holder.pid, "remaining": round(holder.remaining, 1)},
         "sources": {name: _source(built, name, glance.positions) for name in built.sources},
         "backends": {
             name: _backend(built, name, rows.get(name, {}), glance.backends.get(name, {}), troubles)
             for name in built.backends
         },
-        "outbox": outbox(rows, built.settings.outbox.max_rows) | {"full": core.is_full()},
+        "outbox": outbox(rows, built.settings.outbox.max_rows) | counted | {"full": core.is_full()},
         "breakers": glance.breakers,
         "states": _states(built, core),
         "unaccounted": glance.unaccounted,
