@@ -33,6 +33,7 @@ def command(frame: Frame, *, as_json: bool) -> None:
         _backends(told["backends"], told["started_at"])
         _breakers(told["breakers"])
         _states(told["states"], told["unaccounted"])
+        _lost(told["counters"])
     elif "outbox" in told:
         _rows(told["outbox"])
 
@@ -96,6 +97,14 @@ def _states(states: Mapping[str, int], unaccounted: int | None) -> None:
     click.echo(f"\nsince the start: {said or 'nothing came'}")
     if unaccounted:
         click.echo(f"trouble: {unaccounted:,} deliveries are not accounted for; report it, with the log")
+
+
+def _lost(counters: Mapping[str, int]) -> None:
+    lost, gaps = counters["events_lost"], counters["feed_gaps"]
+    if lost:
+        click.echo(f"lost: {plural(lost, 'event', 'events')}, for which a server's ring had no room")
+    if gaps:
+        click.echo(f"lost: what a server had not told yet when it started anew, {plural(gaps, 'time', 'times')}")
 
 
 def _rows(outbox: Mapping[str, Any]) -> None:
