@@ -82,7 +82,7 @@ class Field:
         self._feeding = threading.Event()
         self._events = 0
         self._url = url or f"sqlite:///{DATABASE}"
-        self._config(address, **given)
+        self.configure(address, **given)
         self._prepare()
 
     def __enter__(self) -> Self:
@@ -100,7 +100,8 @@ class Field:
                 self.process.kill()
         self.server.close()
 
-    def _config(self, address: str, admin: str = "", more: str = "") -> None:
+    def configure(self, address: str = "", admin: str = "", more: str = "") -> None:
+        """Write the configuration; `address`: the XMPP server's, if it is not ours."""
         self.config = self.folder / "event-pusher.toml"
         server = address or self.server.address
         told = {"url": self._url, "server": server, "patience": PATIENCE, "admin": admin, "more": more}

@@ -14,7 +14,7 @@ from tests.chaos.processes import Warm
 #: How many kills; more by the environment, or with `python tests/chaos/kill_loop.py`.
 KILLS = int(os.environ.get("EVENT_PUSHER_KILLS", "50"))
 #: So many of the power cuts.
-CUTS = KILLS * 2 // 5
+CUTS = KILLS // 4
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from event_pusher.abc import DELIVERED, Dead, Gone, Retry, Unknown, Unsent
 from tests.chaos.machine import ENABLING, FIXED, Died, World
 
 #: How many runs; more by the environment.
-RUNS = int(os.environ.get("EVENT_PUSHER_MACHINE_RUNS", "150"))
+RUNS = int(os.environ.get("EVENT_PUSHER_MACHINE_RUNS", "60"))
 MEMORY = Path("/dev/shm")
 OUTCOMES = st.sampled_from(
     [DELIVERED, DELIVERED, Retry("not now"), Retry("wait", 3), Unknown("?"), Unsent("no"), Dead("never"), Gone("gone")]
