@@ -6,6 +6,7 @@ The configuration: TOML → frozen, checked settings, or one `SettingsError` wit
 ``file``       which file, and TOML
 ``faults``     what pydantic found wrong, in words for people and with the path
 ``reader``     puts it together; asks the registry for what others bring
+``changes``    what differs between two readings of a file
 ``sample``     the commented file that ``event-pusher init`` writes
 =============  ================================================================
 """

@@ -4,6 +4,7 @@ The driver's process: an XMPP server's end of one component stream, as cheap as 
 It speaks docs/feed-protocol.md with prepared bytes, answers every publish at once, and takes the time of each. One
 thread, one selector: it reads while it writes, so that the two ends can never wait for each other. A line of JSON on
 standard input starts a phase ``{"events": N, "rate": R}`` (R = 0: as fast as credit allows); a line of JSON answers.
+With ``"enables": E``, so many clients a second enable push meanwhile, and the answer tells how long each took.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _PUBLISH = re.compile(rb"<iq type='set' id='([^']+)'[^>]*><publish.{60,400}? id=
 _ACK = re.compile(rb"<ack [^>]*?\bn='(\d+)'")
 _WINDOW = re.compile(rb"<resume [^>]*?\bwindow='(\d+)'")
 _PING = re.compile(rb"<iq type='get'[^>]*? id='([^']+)'")
-_ENDS = (b"</publish></iq>", b"</message>", b"</iq>")
+_ENABLED = re.compile(rb"<iq [^>]*?\bid='enable-(\d+)'")
+_ENDS = (b"</publish></iq>", b"</message>", b"</delegation></iq>", b"</iq>")
 
 
 def event(n: int, sequence: int, user: str) -> bytes:
@@ -34,6 +36,16 @@ def event(n: int, sequence: int, user: str) -> bytes:
         "<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2026-11-22T16:29:48.853338Z'/>"
         f"<message xmlns='jabber:client' from='alice@{HOST}/phone' to='{user}' type='chat' id='b{n}'>"
         f"<body>m:{sequence}:{time.monotonic_ns()}</body></message></forwarded></message>"
+    ).encode()
+
+
+def enable(number: int) -> bytes:
+    """An ``<enable/>`` of a client, handed on to the component (XEP-0355)."""
+    user = f"client{number}@{HOST}"
+    return (
+        f"<iq type='set' id='enable-{number}' from='{HOST}' to='{COMPONENT}'><delegation xmlns='urn:xmpp:delegation:2'>"
+        f"<forwarded xmlns='urn:xmpp:forward:0'><iq xmlns='jabber:client' type='set' id='inner' from='{user}/r'"
+        f" to='{user}'><enable xmlns='urn:xmpp:push:0' jid='{SERVICE}' node='n'/></iq></forwarded></delegation></iq>"
     ).encode()
 
 
@@ -49,6 +61,8 @@ class ServerEnd:
         self.sent = self.acked = self.window = 0
         self.open = False
         self.phase: dict[str, Any] | None = None
+        self.asked: dict[int, float] = {}
+        self.enabled: list[float] = []
 
     def serve(self) -> None:
         """Until standard input ends."""
@@ -86,12 +100,14 @@ class ServerEnd:
         return max(0.0, due - time.monotonic())
 
     def _begin(self, phase: dict[str, Any]) -> None:
+        self.asked, self.enabled = {}, []
         self.phase = phase | {"made": 0, "started": time.monotonic(), "latencies": {}, "again": 0}
 
     def _make_events(self) -> None:
         phase = self.phase
         if phase is None or not self.window:
             return
+        self._make_enables(phase)
         room = self.window - (self.sent - self.acked)
         due = phase["events"] - phase["made"]
         if phase["rate"]:
@@ -106,6 +122,13 @@ class ServerEnd:
         if made:
             self.outbound.append(b"".join(made))
             self._write()
+
+    def _make_enables(self, phase: dict[str, Any]) -> None:
+        due = int((time.monotonic() - phase["started"]) * phase.get("enables", 0))
+        while len(self.asked) < due:
+            number = len(self.asked)
+            self.asked[number] = time.monotonic()
+            self.outbound.append(enable(number))
 
     def _write(self) -> None:
         while self.outbound:
@@ -129,9 +152,9 @@ class ServerEnd:
         if not self.open:
             self._handshake()
             return True
-        cut = max(self.inbound.rfind(end) + len(end) if end in self.inbound else 0 for end in _ENDS[:2])
+        cut = max(self.inbound.rfind(end) + len(end) if end in self.inbound else 0 for end in _ENDS[:3])
         whole, self.inbound = self.inbound[:cut], self.inbound[cut:]
-        if b"type='get'" in self.inbound and self.inbound.endswith(_ENDS[2]):
+        if b"type='get'" in self.inbound and self.inbound.endswith(_ENDS[3]):
             whole, self.inbound = whole + self.inbound, b""
         self._take(whole)
         return True
@@ -155,6 +178,8 @@ class ServerEnd:
             self._resumed(int(found[1]))
         for found in _ACK.finditer(whole):
             self.acked = max(self.acked, int(found[1]))
+        for found in _ENABLED.finditer(whole):
+            self.enabled.append((time.monotonic() - self.asked[int(found[1])]) * 1000)
         answers = []
         for found in _PUBLISH.finditer(whole):
             answers.append(
@@ -200,7 +225,8 @@ class ServerEnd:
         at = {name: sorted_[min(len(sorted_) - 1, int(len(sorted_) * share))] / 1e6 for name, share in
               {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}.items()}  # fmt: skip
         self.phase = None
-        print(json.dumps({"seconds": took, "again": phase["again"], **at}), flush=True)
+        told = {"seconds": took, "again": phase["again"], "enables_ms": sorted(self.enabled)}
+        print(json.dumps(told | at), flush=True)
 
 
 if __name__ == "__main__":
