@@ -1,6 +1,7 @@
 """Servers and daemon as an operator installs them: with what ``event-pusher setup`` wrote, used as written."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ejabberd_server import Ejabberd, compile_ejabberd_module
@@ -16,8 +17,8 @@ MAX_REGISTRATIONS = 4
 PLAYED = ("app", "muclight", "other", "probe")
 #: What the operator changes in the daemon's configuration.
 EDITS = {
-    'content = "marker"': f'content = "full"\nmax_registrations = {MAX_REGISTRATIONS}\n'
-    "retry = { schedule = [0.2, 0.5] }",
+    'content = "marker"': 'content = "full"',
+    "max_registrations = 20": f"retry = {{ schedule = [0.2, 0.5] }}\nmax_registrations = {MAX_REGISTRATIONS}",
     # One after the other, so that a later push says that there was none before.
     "wpool = { workers = 200,": "wpool = { workers = 1,",
 }
@@ -56,19 +57,55 @@ class SetUpProsody(Prosody):
             text.write(f'Include "{self._kit}/prosody.cfg.lua"\n')
 
 
-def install(name: str, directory: Path) -> tuple[Server, Path]:
+@dataclass(frozen=True)
+class Wishes:
+    """What a test wants otherwise. `ring_bytes`, `stanza_bytes`: the server's bounds; `edits`: of the daemon's file."""
+
+    ring_bytes: int = 0
+    stanza_bytes: int = 0
+    edits: Mapping[str, str] = field(default_factory=dict)
+
+
+#: As `setup` wrote it, but for `EDITS`.
+AS_WRITTEN = Wishes()
+
+
+def install(name: str, directory: Path, wishes: Wishes = AS_WRITTEN) -> tuple[Server, Path]:
     """The server, not started, and the daemon's configuration."""
     kit = directory / "kit"
     if name == "ejabberd":
         set_up(name, kit, Ejabberd.domain, free_port())
+        fragment = kit / "ejabberd.yml"
+        edit(fragment, _ejabberd_options(wishes), fragment)
         server: Server = SetUpEjabberd(directory / "server", kit)
     else:
         kit.mkdir()
         server = SetUpProsody(directory / "server", kit)
         set_up(name, kit, server.domain, server.component_port)
+        fragment = kit / "prosody.cfg.lua"
+        edit(fragment, _prosody_options(wishes), fragment)
     file = kit / "event-pusher.toml"
-    edit(file, EDITS, file)
+    edit(file, {**EDITS, **wishes.edits}, file)
     return server, file
+
+
+def _ejabberd_options(wishes: Wishes) -> Mapping[str, str]:
+    edits: dict[str, str] = {}
+    if wishes.ring_bytes:
+        named = f'component: "push.{Ejabberd.domain}"\n'
+        edits[named] = f"{named}    ring_bytes: {wishes.ring_bytes}\n"
+    if wishes.stanza_bytes:
+        edits["    global_routes: false\n"] = f"    global_routes: false\n    max_stanza_size: {wishes.stanza_bytes}\n"
+    return edits
+
+
+def _prosody_options(wishes: Wishes) -> Mapping[str, str]:
+    edits: dict[str, str] = {}
+    if wishes.ring_bytes:
+        edits["  event_feed_component ="] = f"  event_feed_ring_bytes = {wishes.ring_bytes}\n  event_feed_component ="
+    if wishes.stanza_bytes:
+        edits["gc = {"] = f"component_stanza_size_limit = {wishes.stanza_bytes}\ngc = {{"
+    return edits
 
 
 def set_up(name: str, kit: Path, domain: str, port: int) -> None:

@@ -7,8 +7,11 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from inbox import Inbox
+
+from event_pusher.admin.client import Remote
 
 #: The command as pip installed it, beside this interpreter.
 COMMAND = Path(sys.executable).with_name("event-pusher")
@@ -55,12 +58,26 @@ class Pusher:
         self.logged(until)
         return self
 
+    def ensure(self) -> None:
+        """Start it unless it runs."""
+        if self._process is None:
+            self.start()
+
     def logged(self, text: str) -> str:
         """The next line with this text that the running process logs."""
         try:
             return self._lines.take(lambda line: text in line, START_TIMEOUT)
         except AssertionError:
             raise AssertionError(f"it did not log {text!r}:\n" + "".join(self.log[-40:])) from None
+
+    def ask(self, command: str, **arguments: Any) -> Any:
+        """The answer to a command, over the control socket."""
+        return self._remote().call(command, **arguments)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of a page of the control socket."""
+        status, body = self._remote().request("GET", path)
+        return status, body.decode()
 
     def terminate(self) -> None:
         """Ask it to end, as an init system does; it must do so in order."""
@@ -74,6 +91,19 @@ class Pusher:
         """End it, when it runs."""
         if self._process is not None:
             self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """Have it stand still, as a machine that is suspended does."""
+        assert self._process is not None, "it does not run"
+        self._process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> int:
+        """Have a paused one go on until it ends by itself; its code."""
+        assert self._process is not None, "it does not run"
+        return self._end(signal.SIGCONT)
+
+    def _remote(self) -> Remote:
+        return Remote(f"unix:{self.file.parent / 'admin.sock'}")
 
     def _end(self, how: signal.Signals) -> int:
         process, self._process = self._process, None

@@ -1,11 +1,12 @@
 """The whole way: a server, the daemon, a push service, and people."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.error import HTTPError
 
 from feed_servers import FAILED_HOOK
-from installation import install
+from installation import AS_WRITTEN, Wishes, install
 from people import Loop, Person, StreamManagement
 from push_service import Notice, PushService
 from pusher import Pusher
@@ -27,6 +28,8 @@ class World:
         self.domain = server.domain
         self.alice = Person(loop, self.account("alice"), server.c2s_port)
         self.witness = ""
+        #: What `pushed` found to have come again, as the items that they were.
+        self.repeated: list[Notice] = []
         self._people: list[Person] = []
         self._components: list[Component] = []
         self._services: list[PushService] = []
@@ -97,6 +100,7 @@ class World:
         self.alice.message(jid, end)
         service.notice(node, end)
         repeated = service.repetitions.take_all(lambda one: one.node == node)
+        self.repeated += repeated
         assert crashed or not repeated, repeated
         found = service.notices.take_all(lambda one: one.node == node)
         return [one for one in found if not one.body.startswith(_END)]
@@ -110,8 +114,26 @@ class World:
         assert self.bodies(self.witness, "witness") == []
         assert self.service.notices.take_all(lambda one: one.node == node) == []
 
+    def restart_server(self, *accounts: str) -> None:
+        """
+        Kill the server, as a power cut does, and start it; alice and the push service are there again.
+
+        `accounts` are, too: ejabberd may not have those on disk yet that were made a moment ago.
+        """
+        self.alice.close()
+        self.service.disconnect()
+        self.server.kill()
+        self.server.start()
+        for jid in (self.alice.bare, *accounts):
+            with suppress(HTTPError):
+                self.server.register(jid.partition("@")[0])
+        self.service.connect()
+        self.alice.login()
+
     def end_test(self) -> None:
-        """Close what the test opened."""
+        """Close what the test opened; the daemon runs again."""
+        self.repeated.clear()
+        self.pusher.ensure()
         for person in self._people:
             person.close()
         for component in self._components:
@@ -125,9 +147,9 @@ class World:
 
 
 @contextmanager
-def running_world(name: str, directory: Path) -> Iterator[World]:
+def running_world(name: str, directory: Path, wishes: Wishes = AS_WRITTEN) -> Iterator[World]:
     """Everything started; at the end everything ends, and the server must not have logged a failed hook."""
-    server, file = install(name, directory)
+    server, file = install(name, directory, wishes)
     server.start()
     loop, pusher = Loop(), Pusher(file)
     service = PushService(loop, f"app.{server.domain}", server.component_port, server.domain)
