@@ -118,10 +118,7 @@ class Settlement:
             self._since = monotonic
         match outcome:
             case Delivered():
-                self._removed.append(flight.row.id)
-                self._counts["delivered", publisher.name] += 1
-                self._note(publisher.name, flight.row, "delivered", "", now)
-                publisher.lanes.done(flight.lane, now)
+                self._delivered(publisher, flight, now)
             case Unsent():
                 self._counters.add("unsent", publisher.name)
                 self._note(publisher.name, flight.row, "unsent", _clean(outcome.reason), now)
@@ -180,6 +177,12 @@ class Settlement:
         self._gone.clear()
         self._since = None
         return went
+
+    def _delivered(self, publisher: Publisher, flight: Flight, now: float) -> None:
+        self._removed.append(flight.row.id)
+        self._counts["delivered", publisher.name] += 1
+        self._note(publisher.name, flight.row, "delivered", "", now)
+        publisher.lanes.done(flight.lane, now)
 
     def _rest(self, publisher: Publisher, flight: Flight, now: float) -> None:
         # Not on disk: after a restart it may go at once.
