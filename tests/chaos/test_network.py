@@ -39,7 +39,7 @@ def test_a_fault_of_the_network_loses_nothing_and_heals_by_itself(
         # When the network does it
         before = ground.events
         proxy.fail(fault)
-        ground.server.wait_for(lambda: ground.events > before + 30)
+        ground.until(lambda: ground.events > before + 30)
         proxy.heal()
     # Then everything is published by the same process, in order
     ground.drain()
