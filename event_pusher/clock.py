@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 #: A clock that is so many seconds off at once was set; below, it is followed.
 JUMP_SECONDS = 30.0
+#: A drift of so many seconds is noted (and costs a lock).
+FOLLOW_SECONDS = 1.0
 
 
 class SystemClock:
@@ -39,27 +41,31 @@ class SteadyClock:
     def __init__(self, clock: Clock, elapsed: Callable[[], float] | None = None) -> None:
         self._clock = clock
         self._elapsed = elapsed or clock.monotonic
-        self._ahead = clock.now() - self._elapsed()
+        #: How far UTC was ahead of what elapsed, and the sum of the jumps: read together, replaced together.
+        self._state = (clock.now() - self._elapsed(), 0.0)
         self._lock = threading.Lock()
-        self.jumped = 0.0
         self.monotonic = clock.monotonic
+
+    @property
+    def jumped(self) -> float:
+        """The sum of all jumps, in seconds."""
+        return self._state[1]
 
     def now(self) -> float:
         """UTC seconds, without the jumps."""
+        was_ahead, jumped = self._state
         now, ahead = self._look()
-        if abs(ahead - self._ahead) <= JUMP_SECONDS:
-            self._ahead = ahead
-            return now - self.jumped
-        return self._after_jump()
+        return now - jumped if abs(ahead - was_ahead) <= FOLLOW_SECONDS else self._moved()
 
-    def _after_jump(self) -> float:
+    def _moved(self) -> float:
         with self._lock:
+            was_ahead, jumped = self._state
             now, ahead = self._look()  # anew: who was paused between the two clocks saw a jump that was none
-            if abs(jump := ahead - self._ahead) > JUMP_SECONDS:
-                self.jumped += jump
+            if abs(jump := ahead - was_ahead) > JUMP_SECONDS:
+                jumped += jump
                 log.warning("the machine's clock jumped by %+.0f s; what waits goes by the time that passed", jump)
-            self._ahead = ahead
-            return now - self.jumped
+            self._state = (ahead, jumped)
+            return now - jumped
 
     def _look(self) -> tuple[float, float]:
         """UTC, and how far it is ahead of what elapsed."""
