@@ -89,9 +89,7 @@ def test_a_rival_that_comes_by_a_reload_is_named_in_the_log(tmp_path: Path) -> N
 def test_module_install_takes_the_module_from_a_directory(tmp_path: Path) -> None:
     # Given a server without the module, and its sources where module_install looks
     server = Ejabberd(tmp_path, "", install=False)
-    shutil.copytree(
-        SHARE / "ejabberd" / "mod_event_feed", server.modules_path / "sources" / "mod_event_feed"
-    )
+    shutil.copytree(SHARE / "ejabberd" / "mod_event_feed", server.modules_path / "sources" / "mod_event_feed")
     with serving(server) as site:
         # When it is installed and configured, without a restart
         server.api("module_install", module="mod_event_feed")

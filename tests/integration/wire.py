@@ -158,8 +158,7 @@ class Stream:
         """Open a stream (again) and return the other end's root element."""
         self._parser, self._depth = new_parser(), 0
         self.send(
-            f"<?xml version='1.0'?><stream:stream xmlns='{namespace}' {version}"
-            f" xmlns:stream='{STREAMS}' to='{to}'>"
+            f"<?xml version='1.0'?><stream:stream xmlns='{namespace}' {version} xmlns:stream='{STREAMS}' to='{to}'>"
         )
         return self.expect(lambda element: element.tag == f"{{{STREAMS}}}stream")
 
@@ -248,13 +247,9 @@ class Client(Stream):
     def presence(self, priority: int = 0) -> None:
         """Become available and wait until the server has said so."""
         self.send(f"<presence><priority>{priority}</priority></presence>")
-        self.expect(
-            lambda e: local(e) == "presence" and e.get("from") == self.full and not e.get("type")
-        )
+        self.expect(lambda e: local(e) == "presence" and e.get("from") == self.full and not e.get("type"))
 
-    def enable_sm(
-        self, *, resume: bool = True, acking: bool = True, seconds: int | None = None
-    ) -> Self:
+    def enable_sm(self, *, resume: bool = True, acking: bool = True, seconds: int | None = None) -> Self:
         """Switch XEP-0198 on; ``acking=False`` never answers the server's ``<r/>``."""
         self.acking = acking
         wanted = " resume='true'" if resume else ""
