@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Self, cast
 from xml.etree.ElementTree import Element, XMLPullParser, tostring
 
@@ -83,6 +83,15 @@ class Stream:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.settimeout(None)
         threading.Thread(target=self._read, daemon=True).start()
+
+    @contextlib.contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        """A stream that does not come about leaves no socket open: nobody has it to close it."""
+        try:
+            yield
+        except BaseException:
+            self._socket.close()
+            raise
 
     def send(self, xml: str) -> None:
         """Write the text as it is."""
@@ -205,7 +214,11 @@ class Component(Stream):
     def __init__(self, jid: str, port: int, secret: str = "secret") -> None:
         super().__init__(port)
         self.jid = jid
-        root = self.header(COMPONENT, jid)
+        with self._closed_on_failure():
+            self._shake_hands(secret)
+
+    def _shake_hands(self, secret: str) -> None:
+        root = self.header(COMPONENT, self.jid)
         digest = hashlib.sha1((root.get("id", "") + secret).encode()).hexdigest()
         self.send(f"<handshake>{digest}</handshake>")
         answer = self.expect(lambda element: local(element) in ("handshake", "error"))
@@ -238,11 +251,12 @@ class Client(Stream):
         self.bare = f"{user}@{domain}"
         self.full = f"{self.bare}/{resource}"
         self.sm_id = ""
-        self._login(user, domain, password)
-        if bind:
-            self._bind(resource)
-            if priority is not None:
-                self.presence(priority)
+        with self._closed_on_failure():
+            self._login(user, domain, password)
+            if bind:
+                self._bind(resource)
+                if priority is not None:
+                    self.presence(priority)
 
     def presence(self, priority: int = 0) -> None:
         """Become available and wait until the server has said so."""

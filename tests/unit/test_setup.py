@@ -64,7 +64,18 @@ def test_ejabberds_fragment_serves_the_component_and_routes_nothing_else_to_it(t
     assert (listener["module"], listener["port"], listener["ip"]) == ("ejabberd_service", 5347, "127.0.0.1")
     assert listener["global_routes"] is False
     assert list(listener["hosts"]) == ["push.example.org"]
-    assert told["modules"] == {"mod_event_feed": {"component": "push.example.org"}}
+    assert told["modules"]["mod_event_feed"]["component"] == "push.example.org"
+
+
+@pytest.mark.parametrize("server", ["ejabberd", "prosody"])
+def test_the_module_keeps_what_push_needs_and_no_more(server: str) -> None:
+    text = kit(server).fragment()
+    # Then messages that an online client takes or sends stay in the server
+    assert "online: false" in text or "event_feed_online = false" in text
+    assert "received" in text
+    assert "unacked" in text
+    assert '"sent"' not in text
+    assert "- sent" not in text
 
 
 def test_prosodys_fragment_has_host_component_and_collector() -> None:

@@ -9,6 +9,13 @@ VirtualHost "$domain"
   -- If this host has a modules_enabled of its own already, add "event_feed" there and drop this line.
   modules_enabled = { "event_feed" }
   event_feed_component = "$component"
+  -- What push needs: messages for those who are not online, and who is. Backends that act on every message (http,
+  -- rabbit, sns, log) need the rest as well: take these lines out for them.
+  event_feed_online = false
+  event_feed_kinds = {
+    "received"; "unacked"; "available"; "unavailable"; "session-start"; "session-end";
+    "hibernation-start"; "hibernation-end"; "subscribe"; "user-removed"; "host-removed";
+  }
 
 Component "$component"
   component_secret = "$secret"
