@@ -45,7 +45,7 @@ def daemon_with(world: World, edits: Mapping[str, str], environment: Mapping[str
 def test_a_service_that_asks_nobody_takes_publishes_of_the_component(world: World) -> None:
     # Given a daemon that publishes in its own name, a service that knows the host only, and one that does not care
     other = world.push_service("other")
-    with daemon_with(world, {'domain = "push.': 'publish_as = "component"\ndomain = "push.'}):
+    with daemon_with(world, {'publish_as = "host"': 'publish_as = "component"'}):
         person = world.person(world.account())
         person.enable(other.jid, "anybody", {"k": "v"})
         person.enable(world.service.jid, "host-only")
