@@ -3,69 +3,100 @@ The driver's process: an XMPP server's end of one component stream, as cheap as 
 
 It speaks docs/feed-protocol.md with prepared bytes, answers every publish at once, and takes the time of each. One
 thread, one selector: it reads while it writes, so that the two ends can never wait for each other. A line of JSON on
-standard input starts a phase ``{"events": N, "rate": R}`` (R = 0: as fast as credit allows); a line of JSON answers.
-With ``"enables": E``, so many clients a second enable push meanwhile, and the answer tells how long each took.
+standard input starts a phase; a line of JSON answers when all of it has arrived:
+
+``events`` to make, ``rate`` a second (0: as fast as credit allows), ``copies`` of each that must arrive (1),
+``enables`` a second beside them (0); ``first`` sequence number when the deliveries exist already, ``expect`` of them.
+
+What is due and has no credit waits, as in a server's ring; `backlog` is the most that did. A notification is known by
+its item's id: one that comes again is counted in `again` whenever it comes.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import selectors
 import socket
 import sys
 import time
+from array import array
 from collections import deque
 from typing import Any
 
-HOST, COMPONENT, SERVICE = "example.test", "push.example.test", "service.example.test"
-FEED, EPOCH = "bench", "epoch-1"
-_PUBLISH = re.compile(rb"<iq type='set' id='([^']+)'[^>]*><publish.{60,400}? id='([^']+)'>.*?m:(\d+):(\d+)<", re.DOTALL)
-_ACK = re.compile(rb"<ack [^>]*?\bn='(\d+)'")
-_WINDOW = re.compile(rb"<resume [^>]*?\bwindow='(\d+)'")
-_PING = re.compile(rb"<iq type='get'[^>]*? id='([^']+)'")
-_ENABLED = re.compile(rb"<iq [^>]*?\bid='enable-(\d+)'")
-_ENDS = (b"</publish></iq>", b"</message>", b"</delegation></iq>", b"</iq>")
+import end_wire as wire
+
+#: Most events in one write: what is read meanwhile must not wait.
+_AT_ONCE = 200
+_PENDING = 1 << 20
+#: Who is silent for so long while something is expected has lost it.
+STUCK_SECONDS = 30.0
 
 
-def event(n: int, sequence: int, user: str) -> bytes:
-    """One `received` entry for `user`, who is offline; the body tells when it was made."""
-    return (
-        f"<message from='{HOST}' to='{COMPONENT}'><event xmlns='urn:event-pusher:feed:0' feed='{FEED}' epoch='{EPOCH}'"
-        f" n='{n}' kind='received' state='offline' user='{user}' resource='' session='' stored='true'/>"
-        "<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2026-11-22T16:29:48.853338Z'/>"
-        f"<message xmlns='jabber:client' from='alice@{HOST}/phone' to='{user}' type='chat' id='b{n}'>"
-        f"<body>m:{sequence}:{time.monotonic_ns()}</body></message></forwarded></message>"
-    ).encode()
+class Phase:
+    """What one phase is to do, and has done."""
 
+    def __init__(self, base: int, told: dict[str, Any]) -> None:
+        self.events: int = told.get("events", 0)
+        self.rate: float = told.get("rate", 0)
+        self.enables: float = told.get("enables", 0)
+        self.expected = told.get("expect", self.events) * told.get("copies", 1)
+        self.base = told.get("first", base)
+        self.making = "first" not in told
+        self.made = self.backlog = self.outstanding = 0
+        self.started, self.cpu = time.monotonic(), time.process_time()
+        self.first_at = self.late = 0.0
+        self.written = array("q")
+        self.latencies = array("q")
+        self.asked: list[float] = []
+        self.enabled: list[float] = []
 
-def enable(number: int) -> bytes:
-    """An ``<enable/>`` of a client, handed on to the component (XEP-0355)."""
-    user = f"client{number}@{HOST}"
-    return (
-        f"<iq type='set' id='enable-{number}' from='{HOST}' to='{COMPONENT}'><delegation xmlns='urn:xmpp:delegation:2'>"
-        f"<forwarded xmlns='urn:xmpp:forward:0'><iq xmlns='jabber:client' type='set' id='inner' from='{user}/r'"
-        f" to='{user}'><enable xmlns='urn:xmpp:push:0' jid='{SERVICE}' node='n'/></iq></forwarded></delegation></iq>"
-    ).encode()
+    def due(self, now: float) -> int:
+        """How many events should have been made and were not."""
+        if not self.making:
+            return 0
+        if not self.rate:
+            return self.events - self.made
+        due = min(self.events, int((now - self.started) * self.rate) + 1) - self.made
+        if due > 0:
+            self.backlog = max(self.backlog, due)
+            self.late = max(self.late, now - self.started - self.made / self.rate)
+        return due
+
+    def figures(self) -> dict[str, Any]:
+        """What it came to."""
+        seconds, ordered = time.monotonic() - self.started, sorted(self.latencies)
+        at = {name: ordered[min(len(ordered) - 1, int(len(ordered) * share))] / 1e6 for name, share in
+              (("p50_ms", 0.5), ("p99_ms", 0.99), ("p999_ms", 0.999)) if ordered}  # fmt: skip
+        return at | {
+            "seconds": seconds,
+            "drain_s": max(0.0, seconds - self.events / self.rate) if self.rate else 0.0,
+            "backlog": self.backlog,
+            "late_ms": self.late * 1000,
+            "outstanding": self.outstanding,
+            "first_at": self.first_at,
+            "driver_cpu_s": time.process_time() - self.cpu,
+            "enables_ms": sorted(self.enabled),
+        }
 
 
 class ServerEnd:
     """The state of the one connection."""
 
     def __init__(self, users: int) -> None:
-        self.users = [f"user{number}@{HOST}" for number in range(users)]
+        self.users = users
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.selector = selectors.DefaultSelector()
         self.inbound = b""
         self.outbound: deque[bytes] = deque()
         self.sent = self.acked = self.window = 0
+        self.sequence = self.again = 0
+        self.heard = 0.0
+        self.items: set[bytes] = set()
         self.open = False
-        self.phase: dict[str, Any] | None = None
-        self.asked: dict[int, float] = {}
-        self.enabled: list[float] = []
+        self.phase: Phase | None = None
 
     def serve(self) -> None:
-        """Until standard input ends."""
+        """Until standard input ends, or the other end does."""
         print(json.dumps({"port": self.listener.getsockname()[1]}), flush=True)
         self.peer, _ = self.listener.accept()
         self.peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -79,12 +110,15 @@ class ServerEnd:
         self._make_events()
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.outbound else 0)
         self.selector.modify(self.peer, wanted, "peer")
-        for key, mask in self.selector.select(self._patience()):
+        ready = self.selector.select(self._patience())
+        if not ready:
+            self._is_stuck()
+        for key, mask in ready:
             if key.data == "stdin":
                 line = sys.stdin.readline()
                 if not line:
                     return False
-                self._begin(json.loads(line))
+                self._told(json.loads(line))
             else:
                 if mask & selectors.EVENT_READ and not self._read():
                     return False
@@ -92,43 +126,59 @@ class ServerEnd:
                     self._write()
         return True
 
+    def _told(self, told: dict[str, Any]) -> None:
+        if "totals" in told:
+            print(json.dumps({"again": self.again, "window": self.window}), flush=True)
+        else:
+            self.phase = Phase(self.sequence, told)
+            self.items.clear()
+
     def _patience(self) -> float | None:
         phase = self.phase
-        if phase is None or not phase["rate"] or phase["made"] >= phase["events"]:
+        if phase is None:
             return None
-        due: float = phase["started"] + phase["made"] / phase["rate"]
-        return max(0.0, due - time.monotonic())
+        if not phase.rate or phase.made >= phase.events or self.sent - self.acked >= self.window:
+            return STUCK_SECONDS
+        return max(0.0, phase.started + phase.made / phase.rate - time.monotonic())
 
-    def _begin(self, phase: dict[str, Any]) -> None:
-        self.asked, self.enabled = {}, []
-        self.phase = phase | {"made": 0, "started": time.monotonic(), "latencies": {}, "again": 0}
+    def _is_stuck(self) -> None:
+        """Nothing has come for a long time: what has not come by now is lost."""
+        phase = self.phase
+        if phase is not None and time.monotonic() - max(self.heard, phase.started) >= STUCK_SECONDS:
+            told = {"missing": phase.expected - len(self.items), "expected": phase.expected, "again": self.again}
+            print(json.dumps(told), flush=True)
+            self.phase = None
 
     def _make_events(self) -> None:
         phase = self.phase
         if phase is None or not self.window:
             return
-        self._make_enables(phase)
+        if phase.enables:
+            self._make_enables(phase)
+        due = phase.due(time.monotonic())
         room = self.window - (self.sent - self.acked)
-        due = phase["events"] - phase["made"]
-        if phase["rate"]:
-            due = min(due, int((time.monotonic() - phase["started"]) * phase["rate"]) + 1 - phase["made"])
-        if sum(map(len, self.outbound)) > 1 << 20:
+        if sum(map(len, self.outbound)) > _PENDING:
             return
-        made = []
-        for _ in range(min(room, due, 200)):
-            self.sent += 1
-            made.append(event(self.sent, phase["made"], self.users[phase["made"] % len(self.users)]))
-            phase["made"] += 1
-        if made:
+        count = min(room, due, _AT_ONCE)
+        if count > 0:
+            stamp = wire.stamp()
+            made = [self._event(stamp) for _ in range(count)]
+            phase.written.extend([time.monotonic_ns()] * count)
+            phase.made += count
+            phase.outstanding = max(phase.outstanding, self.sent - self.acked)
             self.outbound.append(b"".join(made))
             self._write()
 
-    def _make_enables(self, phase: dict[str, Any]) -> None:
-        due = int((time.monotonic() - phase["started"]) * phase.get("enables", 0))
-        while len(self.asked) < due:
-            number = len(self.asked)
-            self.asked[number] = time.monotonic()
-            self.outbound.append(enable(number))
+    def _event(self, stamp: bytes) -> bytes:
+        self.sent += 1
+        sequence, self.sequence = self.sequence, self.sequence + 1
+        return wire.event(self.sent, sequence, wire.pick(sequence, self.users), stamp)
+
+    def _make_enables(self, phase: Phase) -> None:
+        due = int((time.monotonic() - phase.started) * phase.enables)
+        while len(phase.asked) < due:
+            self.outbound.append(wire.enable(len(phase.asked)))
+            phase.asked.append(time.monotonic())
 
     def _write(self) -> None:
         while self.outbound:
@@ -146,16 +196,16 @@ class ServerEnd:
             data = self.peer.recv(1 << 18)
         except BlockingIOError:
             return True
+        except ConnectionError:
+            return False
         if not data:
             return False
+        self.heard = time.monotonic()
         self.inbound += data
         if not self.open:
             self._handshake()
             return True
-        cut = max(self.inbound.rfind(end) + len(end) if end in self.inbound else 0 for end in _ENDS[:3])
-        whole, self.inbound = self.inbound[:cut], self.inbound[cut:]
-        if b"type='get'" in self.inbound and self.inbound.endswith(_ENDS[3]):
-            whole, self.inbound = whole + self.inbound, b""
+        whole, self.inbound = wire.whole(self.inbound)
         self._take(whole)
         return True
 
@@ -166,67 +216,41 @@ class ServerEnd:
             self.open = True
         elif b"stream:stream" in self.inbound and b"<handshake" not in self.inbound and not self.outbound:
             self.inbound = b""
-            self.outbound.append(
-                b"<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' id='bench'"
-                b" xmlns:stream='http://etherx.jabber.org/streams' from='push.example.test'>"
-            )
+            self.outbound.append(wire.HEADER)
         self._write()
 
-    def _take(self, whole: bytes) -> None:
+    def _take(self, data: bytes) -> None:
         now = time.monotonic_ns()
-        if b"<resume " in whole and (found := _WINDOW.search(whole)):
-            self._resumed(int(found[1]))
-        for found in _ACK.finditer(whole):
+        if b"<resume " in data and (found := wire.WINDOW.search(data)):
+            self.outbound.append(wire.RESUMED)
+            self.sent, self.window = 2, int(found[1])
+            print(json.dumps({"resumed": True}), flush=True)
+        for found in wire.ACK.finditer(data):
             self.acked = max(self.acked, int(found[1]))
-        for found in _ENABLED.finditer(whole):
-            self.enabled.append((time.monotonic() - self.asked[int(found[1])]) * 1000)
-        answers = []
-        for found in _PUBLISH.finditer(whole):
-            answers.append(
-                b"<iq type='result' id='%b' from='example.test' to='push.example.test'><publish"
-                b" xmlns='urn:event-pusher:feed:0'><iq xmlns='jabber:client' type='result' id='%b'"
-                b" from='service.example.test' to='example.test'/></publish></iq>" % (found[1], found[2])
-            )
-            self._published(int(found[3]), now - int(found[4]))
-        answers += [
-            b"<iq type='result' id='%b' from='example.test' to='push.example.test'/>" % found[1]
-            for found in _PING.finditer(whole)
-        ]
+        answers = [wire.result(found[1]) for found in wire.PING.finditer(data)]
+        for found in wire.PUBLISH.finditer(data):
+            answers.append(wire.published(found[1], found[2]))
+            self._published(found[3], int(found[4]), now)
+        for found in wire.ENABLED.finditer(data):
+            if self.phase is not None and int(found[1]) < len(self.phase.asked):
+                self.phase.enabled.append((time.monotonic() - self.phase.asked[int(found[1])]) * 1000)
         if answers:
             self.outbound.append(b"".join(answers))
+        if self.outbound:
             self._write()
 
-    def _resumed(self, window: int) -> None:
-        head = f"<message from='{HOST}' to='{COMPONENT}'>"
-        place = f"xmlns='urn:event-pusher:feed:0' feed='{FEED}' epoch='{EPOCH}'"
-        self.sent = 2
-        self.outbound.append(
-            f"{head}<feed xmlns='urn:event-pusher:feed:0' version='0' feed='{FEED}' epoch='{EPOCH}' first='1' next='1'"
-            f" lost='0' server='bench'/></message>{head}<snapshot-begin {place} n='1'/></message>"
-            f"{head}<snapshot-end {place} n='2' count='0'/></message>".encode()
-        )
-        self._write()
-        self.window = window
-        print(json.dumps({"resumed": True}), flush=True)
-
-    def _published(self, sequence: int, nanoseconds: int) -> None:
+    def _published(self, item: bytes, sequence: int, now: int) -> None:
         phase = self.phase
-        if phase is None:
+        if phase is None or item in self.items or sequence < phase.base:
+            self.again += 1
             return
-        if sequence in phase["latencies"]:
-            phase["again"] += 1
-        phase["latencies"][sequence] = nanoseconds
-        if len(phase["latencies"]) == phase["events"]:
-            self._finish(phase)
-
-    def _finish(self, phase: dict[str, Any]) -> None:
-        took = time.monotonic() - phase["started"]
-        sorted_ = sorted(phase["latencies"].values())
-        at = {name: sorted_[min(len(sorted_) - 1, int(len(sorted_) * share))] / 1e6 for name, share in
-              {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}.items()}  # fmt: skip
-        self.phase = None
-        told = {"seconds": took, "again": phase["again"], "enables_ms": sorted(self.enabled)}
-        print(json.dumps(told | at), flush=True)
+        phase.first_at = phase.first_at or now / 1e9
+        self.items.add(item)
+        if phase.making:
+            phase.latencies.append(now - phase.written[sequence - phase.base])
+        if len(self.items) == phase.expected:
+            self.phase = None
+            print(json.dumps(phase.figures()), flush=True)
 
 
 if __name__ == "__main__":
