@@ -220,13 +220,17 @@ class Result:
         for index, (place, key) in enumerate(zip(places[0], self.plot, strict=True)):
             names = list(self.lines)[::-1]
             bars = place.barh(names, [self.lines[name].get(key, 0.0) for name in names])
-            place.bar_label(bars, fmt="{:,.4g}", padding=3)
+            place.bar_label(bars, fmt=_label, padding=3)
             place.margins(x=0.2)
             place.set_title(titles[key])
             place.tick_params(labelleft=index == 0)
         figure.suptitle(self.title)
         figure.tight_layout()
         figure.savefig(target, dpi=120)
+
+
+def _label(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def parser(doc: str | None, *, runs: int = 3) -> argparse.ArgumentParser:
