@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -26,6 +27,10 @@ log = logging.getLogger(__name__)
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
+#: Containers that are made, less those that died, until the collector looks at the young ones.
+GC_ALLOCATIONS = 100_000
+
+
 def run(settings: Settings, *, debug: bool = False) -> NoReturn:
     """Run `settings` until a signal; ends the process: 0 after a clean stop, 1 otherwise."""
     logs.set_up("debug" if debug else settings.log.level, settings.log.format)
@@ -47,12 +52,25 @@ def _serve(app: App, admin: AdminServer) -> int:
     try:
         admin.start()
         if app.start():
+            _calm_collector()
             notify("READY=1")
             asked = app.wait()
     finally:
         notify("STOPPING=1")
         app.close()
     return 0 if asked else 1
+
+
+def _calm_collector() -> None:
+    """
+    Let the cycle collector leave alone what lives as long as the process, and look for cycles seldom.
+
+    What a notification is made of has no cycles and dies by reference count; with the defaults, a tenth and more of the
+    time went into looking through it again and again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_ALLOCATIONS, 20, 20)
 
 
 def _report(error: EventPusherError, settings: Settings, *, debug: bool) -> None:
