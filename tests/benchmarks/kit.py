@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -234,7 +235,8 @@ def _label(value: float) -> str:
 
 
 def parser(doc: str | None, *, runs: int = 3) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+    """The options that every benchmark has; from here on a SIGTERM ends it as Ctrl-C does, with all its children."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("benchmark: terminated"))
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--runs", type=int, default=runs, help=f"medians of so many runs (default {runs})")
     made.add_argument("--json", metavar="FILE", help="write the figures of all runs there; - is standard output")
