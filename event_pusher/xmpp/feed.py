@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, MutableMapping
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from lxml import etree
@@ -270,11 +271,10 @@ class FeedReader:
         received = now
         if stamp:
             try:
-                moment = datetime.fromisoformat(stamp)
-                if moment.tzinfo is not None:
-                    received = min(moment.timestamp(), now + _AHEAD)
+                # A second has many stanzas: its date is worked out once.
+                received = min(_second(stamp[:19], stamp[-1:]) + float(f"0{stamp[19:-1]}"), now + _AHEAD)
             except (ValueError, OverflowError):
-                pass
+                received = _moment(stamp, now)
         # The same entry has the same id after a restart: what is traced twice is the same stanza.
         return Acc(f"{position.epoch}-{position.n}", occurrence.host, received)
 
@@ -293,6 +293,23 @@ class FeedReader:
 
     def _count(self, name: str) -> None:
         self._counters[name] = self._counters.get(name, 0) + 1
+
+
+@lru_cache(maxsize=64)
+def _second(text: str, zone: str) -> float:
+    """UTC seconds of ``2026-11-22T16:29:48`` and ``Z``. Raises `ValueError` for every other form."""
+    if zone != "Z":
+        raise ValueError(zone)
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def _moment(stamp: str, now: float) -> float:
+    """UTC seconds of any ISO date that has a zone, never far ahead; `now` for everything else."""
+    try:
+        moment = datetime.fromisoformat(stamp)
+        return min(moment.timestamp(), now + _AHEAD) if moment.tzinfo is not None else now
+    except (ValueError, OverflowError):
+        return now
 
 
 def _nothing(message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:
