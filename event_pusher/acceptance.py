@@ -154,8 +154,7 @@ class Acceptance:
         self._positions.committed(batch.positions)
         for reply, refusal in batch.replies:
             _answer(reply, refusal)
-        for acc, event, backend in batch.decided:
-            self._dispatcher.record(acc, event, backend, "accepted")
+        self._dispatcher.record_accepted(batch.decided)
         for backend, number in Counter(row.backend for row in batch.rows).items():
             self._counters.add("accepted", backend, number)
 

@@ -28,7 +28,7 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 #: Containers that are made, less those that died, until the collector looks at the young ones.
-GC_ALLOCATIONS = 100_000
+GC_ALLOCATIONS = 300_000
 
 
 def run(settings: Settings, *, debug: bool = False) -> NoReturn:

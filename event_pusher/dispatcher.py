@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,14 @@ class Dispatcher:
         """Remember a decision."""
         self._journal.decided(Decision(acc.received_at, str(event.user), event.kind, backend, reason, acc.id))
         self._counters[_COUNTER[reason], backend] += 1
+
+    def record_accepted(self, decided: Sequence[tuple[Acc, Event, str]]) -> None:
+        """Remember that these events made deliveries; a batch at a time, for it is on every notification's way."""
+        remember = self._journal.decided
+        for acc, event, backend in decided:
+            remember(Decision(acc.received_at, str(event.user), event.kind, backend, "accepted", acc.id))
+        for backend, number in Counter(backend for _, _, backend in decided).items():
+            self._counters.add(_COUNTER["accepted"], backend, number)
 
     def _let_through(self, acc: Acc, event: Event) -> bool:
         for name, plugin in self._plugins:
