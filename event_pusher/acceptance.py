@@ -32,7 +32,7 @@ from event_pusher.intake import (
     Reply,
     Snapshot,
 )
-from event_pusher.outbox.row import Row
+from event_pusher.outbox.row import Row, new_row
 from event_pusher.outbox.store import OutboxStore
 from event_pusher.positions import Positions
 from event_pusher.registrations import RegistrationStore
@@ -239,15 +239,12 @@ class Acceptance:
         copies = may_be_copy(event) and (len(self._seen) > 0 or comes_again(event))
         message = message_key(event) if copies else None  # type: ignore[arg-type]  # `may_be_copy` holds for these two
         for delivery in decided.deliveries:
-            lane = delivery.lane
-            if lane is None:
-                lane = f"{delivery.recipient}\n{delivery.target}"
-            if message is not None and self._is_copy(message, comes_again(event), backend, lane, batch):
+            row = new_row(backend, delivery, acc.id, now, self._max_age[backend])
+            if message is not None and self._is_copy(message, comes_again(event), backend, row.lane, batch):
                 continue
-            if delivery.dedupe is not None and self._is_copy(said_key(delivery.dedupe), True, backend, lane, batch):
+            if delivery.dedupe is not None and self._is_copy(said_key(delivery.dedupe), True, backend, row.lane, batch):
                 continue
-            age = self._max_age[backend] if delivery.ttl is None else min(delivery.ttl, self._max_age[backend])
-            batch.rows.append(Row(0, backend, lane, delivery, acc.id, now, now + age))
+            batch.rows.append(row)
 
     def _is_copy(self, message: bytes, remember: bool, backend: str, lane: str, batch: Batch) -> bool:
         key = delivery_key(message, backend, lane)

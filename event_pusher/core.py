@@ -21,7 +21,7 @@ from event_pusher.database import RowRefused, Writer
 from event_pusher.errors import LeaseLost, StorageError
 from event_pusher.inbox import Inbox
 from event_pusher.outbox.lease import Lease
-from event_pusher.outbox.row import Row
+from event_pusher.outbox.row import new_row
 from event_pusher.outbox.store import OutboxStore
 from event_pusher.positions import Acknowledge, Positions
 from event_pusher.publisher import Publisher
@@ -123,10 +123,8 @@ class Core:
         """Write one delivery that no event made, and hand it over; gives its id. Raises `StorageError`."""
         if self._batch is not None:
             raise StorageError(self.trouble or "the database is in trouble; look at `event-pusher status`")
-        now = self._parts.clock.now()
-        lane = f"{delivery.recipient}\n{delivery.target}" if delivery.lane is None else delivery.lane
         age = self._parts.publishers[backend].settings.max_age
-        row = Row(0, backend, lane, delivery, trace, now, now + age)
+        row = new_row(backend, delivery, trace, self._parts.clock.now(), age)
         if not self._commit(Batch(rows=[row])):
             raise StorageError(self.trouble or "the database did not take it")
         return row.id

@@ -24,3 +24,10 @@ class Row:
     attempts: int = 0
     due_at: float = 0.0
     overtaken: bool = False
+
+
+def new_row(backend: str, delivery: Delivery, trace: str, now: float, max_age: float) -> Row:
+    """A delivery as it is accepted at `now`, without an id yet: its lane, and when it expires."""
+    lane = f"{delivery.recipient}\n{delivery.target}" if delivery.lane is None else delivery.lane
+    age = max_age if delivery.ttl is None else min(delivery.ttl, max_age)
+    return Row(0, backend, lane, delivery, trace, now, now + age)
