@@ -252,25 +252,30 @@ class Core:
         if monotonic < self._stalled_until:
             return
         if self._batch is None and not self.is_full() and monotonic >= self._last_commit + COMMIT_SECONDS:
-            self._batch = parts.acceptance.take()
+            self._batch = parts.acceptance.take() or None
         due = parts.settlement.due_at()
-        if self._batch is None and self.trouble is None and (due is None or due > monotonic):
+        settle = due is not None and due <= monotonic
+        if not (self._batch or settle or self.trouble or parts.positions.commit_due(monotonic)):
             return
         batch = self._batch or Batch()
         cut = bool(batch.writes)
-        if self._commit(batch) and cut:
+        if self._commit(batch, settle=settle) and cut:
             # What the cut left behind waits for nobody.
             self._last_commit = 0.0
 
-    def _commit(self, batch: Batch) -> bool:
-        """Decide and write `batch` and what is settled; False when the database did not take it."""
+    def _commit(self, batch: Batch, *, settle: bool = True) -> bool:
+        """
+        Decide and write `batch`, and with it what is settled; False when the database did not take it.
+
+        Without `settle`, what is settled is no reason to write if `batch` comes to nothing.
+        """
         parts = self._parts
         try:
             parts.acceptance.decide(batch)
             if gone := parts.settlement.gone:
                 # Decided before it was known that the registration is to be disabled.
                 batch.rows = [row for row in batch.rows if row.delivery.registration not in gone]
-            if batch or parts.settlement.pending or self.trouble:
+            if batch or self.trouble or (settle and parts.settlement.pending):
                 began = parts.clock.monotonic()
                 now = parts.clock.now()
                 with parts.writer.transaction():
@@ -283,7 +288,7 @@ class Core:
         except StorageError as error:
             if isinstance(error, RowRefused) and batch.rows and not batch.suspect:
                 batch.suspect = True
-                return self._commit(batch)
+                return self._commit(batch, settle=settle)
             self._stalled(batch, error)
             return False
         self._batch = None

@@ -7,6 +7,7 @@ late answer to an old delivery must not settle a new one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,9 +31,16 @@ ROW_COLUMNS = (
 _INSERT = (
     "INSERT INTO event_pusher_deliveries (id, backend, lane, lane_key, trace, accepted_at, expires_at, attempts,"
     " due_at, overtaken, recipient, target, payload, format, registration_id, registration_key,"
-    " collapse_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    " collapse_key) VALUES {} ON CONFLICT (id) DO NOTHING"
 )
-_REMOVE = "DELETE FROM event_pusher_deliveries WHERE id = ?"
+_ROW = f"({', '.join('?' * 17)})"
+#: Rows of one INSERT: a few sizes, so that the drivers know the statements again. One statement for many rows, because
+#: each is a moment at which another thread takes the interpreter, and does not give it back for up to 5 ms.
+_SIZES = (64, 16, 4, 1)
+_REMOVE = {
+    "sqlite": "DELETE FROM event_pusher_deliveries WHERE id IN (SELECT value FROM json_each(?))",
+    "postgresql": "DELETE FROM event_pusher_deliveries WHERE id = ANY(%s)",
+}
 _RESCHEDULE = (
     "UPDATE event_pusher_deliveries SET attempts = ?, due_at = ?, overtaken = ?, reason = ?, history = ?"
     " WHERE id = ? AND state = 'waiting'"
@@ -75,7 +83,8 @@ class OutboxStore:
         self._next_id = 1  # no id below was left to give; only grows, whatever becomes of a transaction
         self._next_id_saved = True
         sql = writer.sql
-        self._insert, self._remove = sql(_INSERT), sql(_REMOVE)
+        self._inserts = [(size, sql(_INSERT.format(", ".join([_ROW] * size)))) for size in _SIZES]
+        self._remove = _REMOVE[writer.engine.dialect.name]
         self._reschedule, self._bury = sql(_RESCHEDULE), sql(_BURY)
         self._save_position, self._remember, self._forget = sql(_SAVE_POSITION), sql(_REMEMBER), sql(_FORGET)
         self._forget_dead = sql(_FORGET_DEAD)
@@ -98,12 +107,18 @@ class OutboxStore:
         if not rows:
             return
         self._save_ids()
-        self._writer.connection.exec_driver_sql(self._insert, [_values(row) for row in rows])
+        connection, start = self._writer.connection, 0
+        for size, statement in self._inserts:
+            while len(rows) - start >= size:
+                values = tuple(value for row in rows[start : start + size] for value in _values(row))
+                connection.exec_driver_sql(statement, values)
+                start += size
 
     def remove(self, ids: Sequence[int]) -> None:
         """Take out what was delivered or discarded; an id that is not there is no error."""
         if ids:
-            self._writer.connection.exec_driver_sql(self._remove, [(id_,) for id_ in ids])
+            many: Any = json.dumps(ids) if self._writer.is_sqlite else list(ids)
+            self._writer.connection.exec_driver_sql(self._remove, (many,))
 
     def reschedule(self, rows: Sequence[Row], reasons: Sequence[str], news: News | None = None) -> None:
         """Store attempts, due time and `overtaken` of waiting `rows`, why each did not succeed, and its `news`."""

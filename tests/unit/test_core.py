@@ -120,7 +120,26 @@ def test_a_backend_that_is_not_ready_is_handed_nothing_and_keeps_nobody_busy(rig
     assert rig.core._patience() == module.TICK_SECONDS
     # And it goes when the backend is ready
     rig.post.up, rig.post.answer = True, DELIVERED
-    rig.turn(2)
+    rig.turn(5)
+    assert rig.rows() == []
+
+
+def test_what_is_settled_waits_twenty_milliseconds_for_new_rows_to_be_committed_with(rig: Rig) -> None:
+    # Given a delivery that has just been delivered
+    rig.core.inbox.put_items([rig.message("one")])
+    rig.turn(2, seconds=0.003)
+    committed = rig.counters["commits", ""]
+    assert len(rig.post.attempts) == 1
+    # When another one comes
+    rig.core.inbox.put_items([rig.message("two")])
+    rig.turn(seconds=0.003)
+    # Then one commit took both
+    assert rig.counters["commits", ""] == committed + 1
+    assert [row["trace"] for row in rig.rows()] == ["e1-2"]
+    # And when nothing comes, it is written by itself
+    rig.turn(1, seconds=0.003)
+    assert len(rig.rows()) == 1
+    rig.turn(1, seconds=0.02)
     assert rig.rows() == []
 
 
