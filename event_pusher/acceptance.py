@@ -236,11 +236,12 @@ class Acceptance:
 
     def _make_rows(self, batch: Batch, decided: Decided, now: float) -> None:
         backend, acc, event = decided.backend, decided.acc, decided.event
-        copies = may_be_copy(event) and (len(self._seen) > 0 or comes_again(event))
+        again = comes_again(event)
+        copies = again or (len(self._seen) > 0 and may_be_copy(event))
         message = message_key(event) if copies else None  # type: ignore[arg-type]  # `may_be_copy` holds for these two
         for delivery in decided.deliveries:
             row = new_row(backend, delivery, acc.id, now, self._max_age[backend])
-            if message is not None and self._is_copy(message, comes_again(event), backend, row.lane, batch):
+            if message is not None and self._is_copy(message, again, backend, row.lane, batch):
                 continue
             if delivery.dedupe is not None and self._is_copy(said_key(delivery.dedupe), True, backend, row.lane, batch):
                 continue

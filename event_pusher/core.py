@@ -203,11 +203,9 @@ class Core:
         mail = self.inbox.take(self._patience())
         now, monotonic = parts.clock.now(), parts.clock.monotonic()
         for publisher, outcomes in mail.outcomes:
-            for attempt, outcome in outcomes:
-                parts.settlement.settle(publisher, attempt, outcome, now, monotonic)
+            parts.settlement.settle(publisher, outcomes, now, monotonic)
         for publisher in parts.publishers.values():
-            for attempt, outcome in publisher.overdue(monotonic):
-                parts.settlement.settle(publisher, attempt, outcome, now, monotonic)
+            parts.settlement.settle(publisher, publisher.overdue(monotonic), now, monotonic)
         for items in mail.items:
             parts.acceptance.extend(items)
         for call in mail.calls:

@@ -8,14 +8,14 @@ Both databases run in the driver's autocommit mode and every transaction is begu
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from event_pusher.errors import LeaseLost, StorageError
 from event_pusher.storage_errors import STORAGE_ERRORS, RowRefused, storage_error
@@ -138,9 +138,11 @@ class Writer:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._open: Connection | None = None
+        self._driver: Any = None
         self._in_transaction = False
         self._doom: StorageError | None = None
         self._undo: list[Callable[[], None]] = []
+        self._driver_error: Any = engine.dialect.loaded_dbapi.Error
         self._begin = "BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN"
         lock = "" if self.is_sqlite else " FOR UPDATE"
         self._check = f"SELECT fence FROM event_pusher_owner WHERE id = 1{lock}"  # noqa: S608 - a constant
@@ -155,6 +157,7 @@ class Writer:
                 self._open = self.engine.connect()
             except STORAGE_ERRORS as error:
                 raise storage_error(error) from None
+            self._driver = self._open.connection.driver_connection
         return self._open
 
     @property
@@ -165,6 +168,23 @@ class Writer:
     def sql(self, statement: str) -> str:
         """Write `statement`, whose parameters are ``?``, as the driver wants it."""
         return statement if self.is_sqlite else statement.replace("?", "%s")
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> Any:
+        """
+        Run one of the statements that every commit makes, and give the driver's cursor; what it found must be fetched.
+
+        Past SQLAlchemy, whose context costs more than most of them. Raises its errors all the same.
+        """
+        connection = self.connection
+        try:
+            return self._driver.execute(statement, values)
+        except self._driver_error as error:
+            dialect = self.engine.dialect
+            if dialect.is_disconnect(error, self._driver, None):
+                connection.invalidate(error)
+            raise DBAPIError.instance(
+                statement, None, error, self._driver_error, hide_parameters=True, dialect=dialect
+            ) from None
 
     def on_rollback(self, call: Callable[[], None]) -> None:
         """Call `call` if the running transaction, or the savepoint it is in, does not come to stay."""
@@ -191,9 +211,9 @@ class Writer:
         connection = self._begun()
         self._in_transaction, self._doom = True, None
         try:
-            self._check_fence(connection)
+            self._check_fence()
             yield connection
-            self._commit(connection)
+            self._commit()
         except BaseException as error:
             self._roll_back(connection)
             if isinstance(error, STORAGE_ERRORS):
@@ -236,34 +256,33 @@ class Writer:
         """Begin; a connection that broke while it was idle (the server restarted) is replaced once, unnoticed."""
         connection = self.connection
         try:
-            connection.exec_driver_sql(self._begin)
+            self.run(self._begin)
         except STORAGE_ERRORS as error:
             if not connection.invalidated:
                 self._roll_back(connection)  # in case it began all the same: it would keep everybody out
                 raise storage_error(error) from None
             connection = self.connection
             try:
-                connection.exec_driver_sql(self._begin)
+                self.run(self._begin)
             except SQLAlchemyError as again:
                 raise storage_error(again) from None
         return connection
 
-    def _check_fence(self, connection: Connection) -> None:
+    def _check_fence(self) -> None:
         # Sound at the beginning: the lock (SQLite's file, PostgreSQL's row) keeps a takeover out until the commit.
         if self.fence is None:
             return
-        found = connection.exec_driver_sql(self._check).scalar()
-        if found != self.fence:
+        found = self.run(self._check).fetchall()
+        if found != [(self.fence,)]:
             raise LeaseLost("another process owns the database now; this one stops")
 
-    def _commit(self, connection: Connection) -> None:
+    def _commit(self) -> None:
         if self._doom is not None:
             raise self._doom
-        driver: Any = connection.connection.driver_connection
         # PostgreSQL answers the COMMIT of a failed transaction with a silent rollback.
-        if not self.is_sqlite and driver.info.transaction_status.name == "INERROR":
+        if not self.is_sqlite and self._driver.info.transaction_status.name == "INERROR":
             raise StorageError("a statement of the transaction had failed")
-        connection.exec_driver_sql("COMMIT")
+        self.run("COMMIT")
 
     def _roll_back(self, connection: Connection) -> None:
         try:
@@ -285,7 +304,7 @@ class Writer:
                 connection.exec_driver_sql("BEGIN")
 
     def _drop(self) -> None:
-        connection, self._open = self._open, None
+        connection, self._open, self._driver = self._open, None, None
         if connection is not None:
             with suppress(Exception):
                 connection.invalidate()

@@ -88,14 +88,12 @@ class Dispatcher:
 
     def record(self, acc: Acc, event: Event, backend: str, reason: str) -> None:
         """Remember a decision."""
-        self._journal.decided(Decision(acc.received_at, str(event.user), event.kind, backend, reason, acc.id))
+        self._journal.decided((_decision(acc, event, backend, reason),))
         self._counters[_COUNTER[reason], backend] += 1
 
     def record_accepted(self, decided: Sequence[tuple[Acc, Event, str]]) -> None:
         """Remember that these events made deliveries; a batch at a time, for it is on every notification's way."""
-        remember = self._journal.decided
-        for acc, event, backend in decided:
-            remember(Decision(acc.received_at, str(event.user), event.kind, backend, "accepted", acc.id))
+        self._journal.decided([_decision(acc, event, backend, "accepted") for acc, event, backend in decided])
         for backend, number in Counter(backend for _, _, backend in decided).items():
             self._counters.add(_COUNTER["accepted"], backend, number)
 
@@ -129,11 +127,11 @@ class Dispatcher:
             self._counters.add("decide_slow", name)
         decided = []
         for (acc, event), answer in zip(batch, answers, strict=True):
-            if not isinstance(answer, Sequence) or not all(_is_sound(one) for one in answer):
+            if not _is_sound(answer):
                 self._failed("backend", name, answer)
                 self.record(acc, event, name, "error")
             elif answer:
-                decided.append(Decided(name, acc, event, answer))
+                decided.append(Decided(name, acc, event, answer))  # type: ignore[arg-type]  # `_is_sound` looked
             else:
                 reason = acc.skipped or "nothing"
                 self.record(acc, event, name, reason if reason in REASONS else "nothing")
@@ -153,13 +151,19 @@ def _without_text(error: Exception) -> tuple[type[BaseException], BaseException,
     return (RuntimeError, RuntimeError(plain), error.__traceback__)
 
 
-def _is_sound(delivery: object) -> bool:
-    """Whether every field is what it should be: what is not would fail later, where it would stop everybody."""
-    if not isinstance(delivery, Delivery):
-        return False
-    one = delivery
+def _decision(acc: Acc, event: Event, backend: str, reason: str) -> Decision:
+    return Decision(acc.received_at, str(event.user), event.kind, backend, reason, acc.id)
+
+
+def _is_sound(answer: object) -> bool:
+    """Whether these are deliveries, every field what it should be: what is not would fail later, and stop everybody."""
+    return isinstance(answer, (list, tuple, Sequence)) and all(map(_is_delivery, answer))
+
+
+def _is_delivery(one: object) -> bool:
     return (
-        type(one.payload) is bytes
+        isinstance(one, Delivery)
+        and type(one.payload) is bytes
         and type(one.recipient) is str
         and type(one.target) is str
         and type(one.format) is int

@@ -8,6 +8,7 @@ the server took in from a local client, ``out`` what it hands out to a local rec
 from __future__ import annotations
 
 import json
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -49,10 +50,11 @@ class Stanza:
     `id` and `type` its attributes ("" when absent). The text never shows in `repr`.
     """
 
-    __slots__ = ("body", "id", "type", "xml")
+    __slots__ = ("_element", "_xml", "body", "id", "type")
 
     def __init__(self, xml: bytes, *, body: str = "", id: str = "", type: str = "") -> None:  # noqa: A002 - XMPP's names
-        self.xml = xml
+        self._xml = xml
+        self._element: etree._Element | None = None
         self.body = body
         self.id = id
         self.type = type
@@ -64,17 +66,28 @@ class Stanza:
         return cls.from_element(etree.fromstring(data, hardened_parser()))
 
     @classmethod
-    def from_element(cls, element: etree._Element) -> Stanza:
-        """Take a stanza from an element, which is serialised and not kept."""
-        tag = element.tag
-        body = element.findtext(f"{tag[: tag.rfind('}') + 1]}body")
+    def from_element(cls, element: etree._Element, body: str | None = None) -> Stanza:
+        """
+        Take a stanza from an element, of which a copy is kept; it is serialised when somebody wants the XML.
+
+        `body` is the text of its ``<body/>``, for who has looked already.
+        """
+        if body is None:
+            tag = element.tag
+            body = element.findtext(f"{tag[: tag.rfind('}') + 1]}body") or ""
         get = element.get
-        return cls(
-            etree.tostring(element, encoding="utf-8", with_tail=False),
-            body=body or "",
-            id=get("id") or "",
-            type=get("type") or "",
-        )
+        stanza = cls(b"", body=body, id=get("id") or "", type=get("type") or "")
+        stanza._element = copy(element)
+        return stanza
+
+    @property
+    def xml(self) -> bytes:
+        """The serialised element, in UTF-8."""
+        element = self._element
+        if element is not None:
+            self._xml = etree.tostring(element, encoding="utf-8", with_tail=False)
+            self._element = None  # last: whoever asks meanwhile finds one of the two
+        return self._xml
 
     def element(self) -> etree._Element:
         """Parse a fresh copy, which the caller may change."""
@@ -93,7 +106,7 @@ class Stanza:
         return hash(self.xml)
 
     def __repr__(self) -> str:
-        return f"<Stanza type={self.type!r} id={self.id!r} {len(self.xml)} bytes>"
+        return f"<Stanza type={self.type!r} id={self.id!r}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 #: Decisions and outcomes that are kept.
@@ -91,18 +92,18 @@ class Journal:
         self._followers: dict[str, Follower] = {}
         self._lock = threading.Lock()
 
-    def decided(self, entry: Decision) -> None:
-        """Remember a decision (the core's thread)."""
-        self.decisions.append(entry)
+    def decided(self, entries: Sequence[Decision]) -> None:
+        """Remember decisions (the core's thread)."""
+        self.decisions.extend(entries)
         if self._followers:
-            self._tell(entry)
+            self._tell(entries)
 
-    def settled(self, entry: Settled, *, keep: bool = True) -> None:
-        """Remember an outcome, or only tell those who follow (the core's thread)."""
+    def settled(self, entries: Sequence[Settled], *, keep: bool = True) -> None:
+        """Remember outcomes, or only tell those who follow (the core's thread)."""
         if keep:
-            self.outcomes.append(entry)
+            self.outcomes.extend(entries)
         if self._followers:
-            self._tell(entry)
+            self._tell(entries)
 
     def follower(self, name: str, user: str) -> Follower | None:
         """The follower called `name`, a new one if need be (any thread); None when there are `FOLLOWERS` already."""
@@ -119,7 +120,8 @@ class Journal:
         with self._lock:
             self._followers = {key: one for key, one in self._followers.items() if key != name}
 
-    def _tell(self, entry: Entry) -> None:
+    def _tell(self, entries: Sequence[Entry]) -> None:
         # The dict is replaced, never changed: no lock is needed here.
         for one in self._followers.values():
-            one.offer(entry)
+            for entry in entries:
+                one.offer(entry)

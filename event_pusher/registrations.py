@@ -69,8 +69,8 @@ class RdbmsRegistrations(RegistrationStore):
     def for_users(self, users: Sequence[str]) -> Mapping[str, Sequence[Registration]]:
         found: dict[str, list[Registration]] = {}
         wanted: Any = json.dumps(users) if self._writer.is_sqlite else list(users)
-        with self._writer.reading() as connection:
-            rows = connection.exec_driver_sql(self._for_users, (wanted,)).fetchall()
+        with self._writer.reading():
+            rows = self._writer.run(self._for_users, (wanted,)).fetchall()
         for id_, user, service, node, options in rows:
             found.setdefault(user, []).append(Registration(id_, user, service, node, _read_options(options)))
         return found

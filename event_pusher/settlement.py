@@ -25,7 +25,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from event_pusher.abc import Attempt, Dead, Delivered, Gone, Outcome, Retry, Unknown, Unsent
+from event_pusher.abc import DELIVERED, Dead, Delivered, Gone, Outcome, Retry, Unknown, Unsent
 from event_pusher.counters import Counters
 from event_pusher.journal import Journal, Settled
 from event_pusher.lanes import Lane
@@ -33,7 +33,7 @@ from event_pusher.outbox.history import Tried
 from event_pusher.outbox.row import Row
 from event_pusher.outbox.schedule import retry_delay
 from event_pusher.outbox.store import OutboxStore
-from event_pusher.publisher import Flight, Publisher
+from event_pusher.publisher import Flight, Outcomes, Publisher
 from event_pusher.registrations import RegistrationStore
 
 log = logging.getLogger(__name__)
@@ -104,21 +104,38 @@ class Settlement:
             return None
         return self._since if self._gone or self.pending >= SETTLE_ROWS else self._since + SETTLE_SECONDS
 
-    def settle(self, publisher: Publisher, attempt: Attempt, outcome: Outcome, now: float, monotonic: float) -> None:
-        """Take the `outcome` of `attempt` (`now` in UTC seconds)."""
-        flight = publisher.land(attempt)
-        if flight is None:
-            self._counters.add("outcomes_late", publisher.name)
-            return
-        publisher.judge(flight, outcome, monotonic)
-        if flight.dropped:
-            publisher.lanes.done(flight.lane, now)
-            return
-        if not self.pending:
+    def settle(self, publisher: Publisher, outcomes: Outcomes, now: float, monotonic: float) -> None:
+        """Take the `outcomes` of attempts (`now` in UTC seconds); those of no flight are counted and ignored."""
+        name, lanes, delivered = publisher.name, publisher.lanes, []
+        for attempt, outcome in outcomes:
+            flight = publisher.land(attempt)
+            if flight is None:
+                self._counters.add("outcomes_late", name)
+                continue
+            # Nearly all go well at a target that did not fail lately.
+            if outcome is not DELIVERED or publisher.breakers:
+                publisher.judge(flight, outcome, monotonic)
+            if flight.dropped:
+                lanes.done(flight.lane, now)
+            elif isinstance(outcome, Delivered):
+                delivered.append(flight.row)
+                lanes.done(flight.lane, now)
+            else:
+                self._changed(monotonic)
+                self._failed(publisher, flight, outcome, now)
+        if delivered:
+            self._changed(monotonic)
+            self._removed += [row.id for row in delivered]
+            self._counts["delivered", name] += len(delivered)
+            self._journal.settled([_entry(name, row, "delivered", "", now) for row in delivered])
+
+    def _changed(self, monotonic: float) -> None:
+        """There is something to commit."""
+        if self._since is None or not self.pending:
             self._since = monotonic
+
+    def _failed(self, publisher: Publisher, flight: Flight, outcome: Outcome, now: float) -> None:
         match outcome:
-            case Delivered():
-                self._delivered(publisher, flight, now)
             case Unsent():
                 self._counters.add("unsent", publisher.name)
                 self._note(publisher.name, flight.row, "unsent", _clean(outcome.reason), now)
@@ -135,14 +152,12 @@ class Settlement:
 
     def expire(self, publisher: Publisher, lane: Lane, row: Row, now: float, monotonic: float) -> None:
         """The head of `lane` was not delivered in time."""
-        if not self.pending:
-            self._since = monotonic
+        self._changed(monotonic)
         self._bury(publisher, lane, row, "expired: it was not delivered in time", now, "expired")
 
     def replaced(self, backend: str, row: Row, monotonic: float) -> None:
         """A newer delivery of the same ``collapse_key`` took the place of `row`."""
-        if not self.pending:
-            self._since = monotonic
+        self._changed(monotonic)
         self._removed.append(row.id)
         self._rescheduled.pop(row.id, None)
         self._replaced.append((backend, row))
@@ -177,12 +192,6 @@ class Settlement:
         self._gone.clear()
         self._since = None
         return went
-
-    def _delivered(self, publisher: Publisher, flight: Flight, now: float) -> None:
-        self._removed.append(flight.row.id)
-        self._counts["delivered", publisher.name] += 1
-        self._note(publisher.name, flight.row, "delivered", "", now)
-        publisher.lanes.done(flight.lane, now)
 
     def _rest(self, publisher: Publisher, flight: Flight, now: float) -> None:
         # Not on disk: after a restart it may go at once.
@@ -236,10 +245,14 @@ class Settlement:
             one.drop(frozenset({registration}))
 
     def _note(self, backend: str, row: Row, outcome: str, reason: str, now: float, number: int = 0) -> None:
-        to, number = row.delivery, number or row.attempts + 1
-        entry = Settled(now, to.recipient, backend, to.target, row.id, number, outcome, reason, row.trace)
+        entry = _entry(backend, row, outcome, reason, now, number)
         # What does not leave comes back twice a second: it must not push everything else out of memory.
-        self._journal.settled(entry, keep=outcome != "unsent")
+        self._journal.settled((entry,), keep=outcome != "unsent")
+
+
+def _entry(backend: str, row: Row, outcome: str, reason: str, now: float, number: int = 0) -> Settled:
+    to, number = row.delivery, number or row.attempts + 1
+    return Settled(now, to.recipient, backend, to.target, row.id, number, outcome, reason, row.trace)
 
 
 def _clean(reason: object) -> str:

@@ -107,18 +107,18 @@ class OutboxStore:
         if not rows:
             return
         self._save_ids()
-        connection, start = self._writer.connection, 0
+        start = 0
         for size, statement in self._inserts:
             while len(rows) - start >= size:
                 values = tuple(value for row in rows[start : start + size] for value in _values(row))
-                connection.exec_driver_sql(statement, values)
+                self._writer.run(statement, values)
                 start += size
 
     def remove(self, ids: Sequence[int]) -> None:
         """Take out what was delivered or discarded; an id that is not there is no error."""
         if ids:
             many: Any = json.dumps(ids) if self._writer.is_sqlite else list(ids)
-            self._writer.connection.exec_driver_sql(self._remove, (many,))
+            self._writer.run(self._remove, (many,))
 
     def reschedule(self, rows: Sequence[Row], reasons: Sequence[str], news: News | None = None) -> None:
         """Store attempts, due time and `overtaken` of waiting `rows`, why each did not succeed, and its `news`."""
@@ -162,16 +162,15 @@ class OutboxStore:
 
     def save_positions(self, positions: Sequence[tuple[str, str, Position]]) -> None:
         """Store how far each feed came: (source, host, position)."""
-        values = [(source, host, *position) for source, host, position in positions]
-        if values:
-            self._writer.connection.exec_driver_sql(self._save_position, values)
+        for source, host, position in positions:
+            self._writer.run(self._save_position, (source, host, *position))
 
     def remember(self, keys: Sequence[bytes], expires_at: float) -> None:
         """Store dedupe keys of 16 bytes each, to be known until `expires_at`."""
         if any(len(key) != _KEY_BYTES for key in keys):
             raise ValueError(f"a dedupe key has {_KEY_BYTES} bytes")
         if keys:
-            self._writer.connection.exec_driver_sql(self._remember, (expires_at, b"".join(keys)))
+            self._writer.run(self._remember, (expires_at, b"".join(keys)))
 
     def forget_dead(self, before: float) -> int:
         """Drop dead letters that failed before then, at most `CHUNK` in one go; give their number."""
@@ -234,8 +233,8 @@ class OutboxStore:
             return {(backend, state): number for backend, state, number in connection.exec_driver_sql(select)}
 
     def _load(self, select: str, values: tuple[Any, ...]) -> list[Row]:
-        with self._writer.reading() as connection:
-            return [read_row(found) for found in connection.exec_driver_sql(select, values)]
+        with self._writer.reading():
+            return [read_row(found) for found in self._writer.run(select, values)]
 
     def _take_ids(self, count: int) -> int:
         values = (count, self._next_id, self._next_id)

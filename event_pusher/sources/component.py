@@ -133,17 +133,19 @@ class ComponentSource(Source[ComponentSettings]):
         """Hand the core one list of what one read brought, in order."""
         items: list[Item] = []
         answers: list[etree._Element] = []
+        read, now = self._feed.read, self.tools.clock.now()
         for stanza in stanzas:
-            if stanza.tag == _MESSAGE:
-                item = self._feed.read(stanza) if self._taking else None
+            tag = stanza.tag
+            if tag == _MESSAGE:
+                item = read(stanza, now) if self._taking else None
                 if item is None:
                     continue
                 if isinstance(item, FeedStarted):
                     self._started(item)
                 items.append(item)
-            elif stanza.tag == _IQ and stanza.get("type") in ("result", "error"):
+            elif tag == _IQ and stanza.get("type") in ("result", "error"):
                 answers.append(stanza)
-            elif stanza.tag == _IQ:
+            elif tag == _IQ:
                 self._asked(stanza, items)
         if answers:
             self._sender.read(answers)

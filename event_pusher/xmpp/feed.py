@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, MutableMapping
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from lxml import etree
@@ -30,6 +28,7 @@ from event_pusher.xmpp.feed_wire import (
     inner_message,
     number,
     priority_of,
+    received_at,
     sender_of,
     stamp_of,
     stanza_of,
@@ -43,8 +42,6 @@ _FEED: Final = f"{{{names.FEED}}}"
 _EVENT: Final = f"{_FEED}event"
 _TYPES: Final = frozenset(get_args(MessageType))
 _STATES: Final = frozenset(get_args(State))
-#: An event's time may be this many seconds ahead of ours; beyond, the server's clock is wrong and ours counts.
-_AHEAD: Final = 5.0
 
 
 class FeedReader:
@@ -69,6 +66,7 @@ class FeedReader:
         self._clock = clock
         self._log = log
         self._counters = counters
+        self._now = 0.0
         self._told: dict[str, int] = {}
         self._available: dict[str, set[str]] = {host: set() for host in hosts}
         self._kinds: dict[str, Callable[[Any, Any, Occurrence], None]] = {
@@ -87,12 +85,14 @@ class FeedReader:
             f"{_FEED}snapshot-end": self._snapshot,
         }
 
-    def read(self, message: etree._Element) -> Item | None:
+    def read(self, message: etree._Element, now: float | None = None) -> Item | None:
         """
         Give what `message` says; None when it is none of the feed's or was read before.
 
-        Every entry of the ring gives an item with its position, whatever it holds. Never raises.
+        Every entry of the ring gives an item with its position, whatever it holds. `now` (UTC seconds) is the clock's,
+        for who has asked it already. Never raises.
         """
+        self._now = self._clock.now() if now is None else now
         host = message.get("from")
         if host not in self._hosts or not len(message):
             self._count("messages_ignored")
@@ -267,16 +267,8 @@ class FeedReader:
     def _acc(self, occurrence: Occurrence, stamp: str | None) -> Acc:
         position = occurrence.position
         assert position is not None
-        now = self._clock.now()
-        received = now
-        if stamp:
-            try:
-                # A second has many stanzas: its date is worked out once.
-                received = min(_second(stamp[:19], stamp[-1:]) + float(f"0{stamp[19:-1]}"), now + _AHEAD)
-            except (ValueError, OverflowError):
-                received = _moment(stamp, now)
         # The same entry has the same id after a restart: what is traced twice is the same stanza.
-        return Acc(f"{position.epoch}-{position.n}", occurrence.host, received)
+        return Acc(f"{position.epoch}-{position.n}", occurrence.host, received_at(stamp, self._now))
 
     def _refuse(self, occurrence: Occurrence, reason: str) -> None:
         occurrence.event = occurrence.acc = occurrence.change = None
@@ -293,23 +285,6 @@ class FeedReader:
 
     def _count(self, name: str) -> None:
         self._counters[name] = self._counters.get(name, 0) + 1
-
-
-@lru_cache(maxsize=64)
-def _second(text: str, zone: str) -> float:
-    """UTC seconds of ``2026-11-22T16:29:48`` and ``Z``. Raises `ValueError` for every other form."""
-    if zone != "Z":
-        raise ValueError(zone)
-    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-
-
-def _moment(stamp: str, now: float) -> float:
-    """UTC seconds of any ISO date that has a zone, never far ahead; `now` for everything else."""
-    try:
-        moment = datetime.fromisoformat(stamp)
-        return min(moment.timestamp(), now + _AHEAD) if moment.tzinfo is not None else now
-    except (ValueError, OverflowError):
-        return now
 
 
 def _nothing(message: etree._Element, told: etree._Element, occurrence: Occurrence) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
-
-from lxml import etree
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from event_pusher.events import Stanza
 from event_pusher.intake import Position
@@ -13,14 +13,17 @@ from event_pusher.jid import Jid
 from event_pusher.xmpp import names
 from event_pusher.xmpp.stanzas import attributes
 
+if TYPE_CHECKING:
+    from lxml import etree
+
 VERSION: Final = "0"
 _FEED: Final = f"{{{names.FEED}}}"
 _FORWARDED: Final = f"{{{names.FORWARD}}}forwarded"
 _DELAY: Final = f"{{{names.DELAY}}}delay"
 _MESSAGE: Final = f"{{{names.CLIENT}}}message"
+#: An event's time may be this many seconds ahead of ours; beyond, the server's clock is wrong and ours counts.
+_AHEAD: Final = 5.0
 _BODY: Final = f"{{{names.CLIENT}}}body"
-#: lxml repeats the stream's own prefix in the start tag of every part that is written.
-_INHERITED: Final = f' xmlns:stream="{names.STREAMS}"'.encode()
 
 
 class BadEvent(Exception):  # noqa: N818 - never leaves `feed`
@@ -81,14 +84,41 @@ def stamp_of(message: etree._Element) -> str | None:
     return delay.get("stamp") if delay is not None else None
 
 
+def received_at(stamp: str | None, now: float) -> float:
+    """UTC seconds of a ``<delay/>``'s `stamp`, never far ahead of `now`; `now` where it says nothing."""
+    if not stamp:
+        return now
+    try:
+        # A second has many stanzas: its date is worked out once.
+        return min(_second(stamp[:19], stamp[-1:]) + float(f"0{stamp[19:-1]}"), now + _AHEAD)
+    except (ValueError, OverflowError):
+        return _moment(stamp, now)
+
+
+@lru_cache(maxsize=64)
+def _second(text: str, zone: str) -> float:
+    """UTC seconds of ``2026-11-22T16:29:48`` and ``Z``. Raises `ValueError` for every other form."""
+    if zone != "Z":
+        raise ValueError(zone)
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def _moment(stamp: str, now: float) -> float:
+    """UTC seconds of any ISO date that has a zone, never far ahead; `now` for everything else."""
+    try:
+        moment = datetime.fromisoformat(stamp)
+        return min(moment.timestamp(), now + _AHEAD) if moment.tzinfo is not None else now
+    except (ValueError, OverflowError):
+        return now
+
+
 def stanza_of(inner: etree._Element) -> Stanza:
     body = ""
     for child in inner:
         if child.tag == _BODY:
             body = child.text or ""
             break
-    xml = etree.tostring(inner, encoding="utf-8", with_tail=False).replace(_INHERITED, b"", 1)
-    return Stanza(xml, body=body, id=inner.get("id") or "", type=inner.get("type") or "")
+    return Stanza.from_element(inner, body)
 
 
 def sender_of(inner: etree._Element) -> Jid:

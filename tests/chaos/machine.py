@@ -13,7 +13,9 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import event
 
@@ -78,6 +80,7 @@ class World:
         self.rig.parts.refill.window.limit = 8
         event.listen(self.rig.engine, "before_cursor_execute", lambda *_: self._statement(after=False))
         event.listen(self.rig.engine, "after_cursor_execute", lambda *_: self._statement(after=True))
+        self.rig._writer.run = partial(self._run, self.rig._writer.run)  # type: ignore[method-assign]  # watched
         scripted = self.rig.post
         assert isinstance(scripted, Scripted)
         scripted.world, scripted.make, scripted.answer = self, self.make, self.answer
@@ -108,6 +111,13 @@ class World:
         # Not sooner: the way here keeps what the process had open, and so its locks.
         gc.collect()
         self.die()
+
+    def _run(self, run: Callable[..., Any], statement: str, values: Sequence[Any] = ()) -> Any:
+        """What goes past SQLAlchemy may fail too."""
+        self._statement(after=False)
+        found = run(statement, values)
+        self._statement(after=True)
+        return found
 
     def _statement(self, *, after: bool) -> None:
         if self.fault is None or self.fault[2] is not after:

@@ -47,6 +47,7 @@ def test_rows_find_their_backend_again_after_a_restart(rigs: Rigs) -> None:
     rig = rigs(backends=(post("first"), post("second")))
     posts(rig)["second"].answer = Unsent("it is away")
     rig.give(rig.message("hello"))
+    rig.turn(3)
     assert [row["backend"] for row in rig.rows(state="waiting")] == ["second"]
     rig.close()
     # When everything is started again, in another order

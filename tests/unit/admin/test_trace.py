@@ -156,7 +156,7 @@ def test_a_follower_that_does_not_keep_up_is_told_what_it_missed(monkeypatch: py
     assert follower is not None
     # When five entries come
     for number in range(5):
-        journal.decided(Decision(1.0, BOB, "chat", "push", "accepted", f"t{number}"))
+        journal.decided([Decision(1.0, BOB, "chat", "push", "accepted", f"t{number}")])
     # Then two are there, and three are counted
     assert [one.trace for one in follower.take(0)] == ["t0", "t1"]
     assert follower.dropped == 3

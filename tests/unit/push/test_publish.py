@@ -45,6 +45,7 @@ def test_enabling_again_revives_it(enabled: Rig) -> None:
     answers: list[Refusal | None] = []
     enabled.give(enabled.enable(answers), enabled.message("m1"))
     assert len(enabled.feed.server.requests) == 2
+    enabled.turn(3)
     assert enabled.rows() == []
 
 
