@@ -19,6 +19,8 @@ Backend.reload         the signals' thread        briefly                `Settin
 … what it answers      the core thread            no                     no
 Backend.close          the main thread, twice     `timeout` seconds      logged
 PushPlugin, EventPlugin  the core thread          no (warned at 50 ms)   as push_event
+Gateway.publish        a worker, many at once     until the deadline     `PublishError`s; anything else is a `Retry`
+Gateway.start, close   the main thread            as Backend             as Backend
 Source.start, close    the main thread            as Backend             as Backend
 Source.acknowledge     the core thread            no                     logged
 =====================  =========================  =====================  ===============================================
@@ -41,7 +43,15 @@ from event_pusher.errors import (
 from event_pusher.events import Acc, ChatEvent, Event, Stanza, UnackedMessageEvent, UserStatusEvent
 from event_pusher.jid import Jid
 from event_pusher.notification import Notification
-from event_pusher.options import BackendSettings, NoSettings, RetrySettings, Secret, Section, Wpool
+from event_pusher.options import (
+    BackendSettings,
+    GatewaySettings,
+    NoSettings,
+    RetrySettings,
+    Secret,
+    Section,
+    Wpool,
+)
 from event_pusher.registration import PublishOptions, Registration
 
 if TYPE_CHECKING:
@@ -63,6 +73,9 @@ __all__ = [
     "Delivery",
     "Event",
     "EventPlugin",
+    "Gateway",
+    "GatewaySettings",
+    "GatewayTools",
     "Gone",
     "IqAnswer",
     "IqRequest",
@@ -96,6 +109,7 @@ __all__ = [
 
 S = TypeVar("S", bound=BackendSettings)
 C = TypeVar("C", bound=Section)
+G = TypeVar("G", bound=GatewaySettings)
 
 
 # --- what is delivered, and what became of it -------------------------------------------------------------------
@@ -298,7 +312,8 @@ class BackendTools:
     What a backend may use. It may grow.
 
     `plugins` are its plugins in order; `host_settings` and `host_plugins` hold what ``[hosts."…".backends.NAME]`` says
-    otherwise for a host. `chains` are those that `BackendSettings.plugin_chains` names, by the names that stand there.
+    otherwise for a host. `chains` are those that `BackendSettings.plugin_chains` names, by the names that stand there;
+    `gateways` those that `BackendSettings.named_gateways` names. They are the backend's to start and to close.
     """
 
     name: str
@@ -312,6 +327,7 @@ class BackendTools:
     host_settings: Mapping[str, Any] = field(default_factory=dict)
     host_plugins: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     chains: Mapping[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
+    gateways: Mapping[str, Gateway[Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -334,6 +350,15 @@ class PluginTools:
     next: Any
     chain: PluginChain
     sessions: Sessions
+    clock: Clock
+    log: logging.Logger
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayTools:
+    """What a gateway may use. It may grow."""
+
+    name: str
     clock: Clock
     log: logging.Logger
 
@@ -469,6 +494,40 @@ class PushPlugin(Generic[C]):
         if behind is None:
             raise NotImplementedError(f"{type(self).__name__} stands last and must answer itself")
         return behind
+
+
+class Gateway(ABC, Generic[G]):
+    """
+    Push without PubSub: publishes for the registrations whose service is one of ``virtual_pubsub_hosts``.
+
+    MongooseIM's hook ``push_notifications``: such a service is nobody on the network, its name says which gateway is
+    asked. The outbox, order, retries, breakers and the metrics are the push backend's.
+    """
+
+    Settings: ClassVar[type[GatewaySettings]] = GatewaySettings
+
+    def __init__(self, settings: G, tools: GatewayTools) -> None:
+        self.settings = settings
+        self.tools = tools
+
+    @abstractmethod
+    def publish(self, attempt: Attempt, registration: Registration, notification: Notification) -> None:
+        """
+        Send `notification` to the device that `registration.options` name: return = delivered, raise a `PublishError`.
+
+        `DestinationGone` disables the registration. What the options hold was written by a client: trust nothing of it.
+        ``attempt.key`` is the same on every attempt, ``attempt.deadline`` is when the answer comes too late.
+        """
+
+    def start(self) -> None:
+        """Open what `publish` needs. A destination that is away is no reason to fail."""
+
+    def close(self, timeout: float) -> None:
+        """Let go of everything within `timeout` seconds; called twice is fine; nothing is sent afterwards."""
+
+    def health(self) -> str | None:
+        """None when all is well, else one line that says what is not."""
+        return None
 
 
 class EventPlugin(Generic[C]):

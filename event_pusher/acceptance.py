@@ -124,12 +124,7 @@ class Acceptance:
     def decide(self, batch: Batch) -> None:
         """Turn the events of `batch` into rows. Raises `StorageError`, and leaves `batch` as it was."""
         if batch.events:
-            try:
-                decisions = self._dispatcher.push_events(batch.events)
-            except StorageError:
-                for acc, _ in batch.events:
-                    acc.published.clear()  # nothing came of it: the next time is the first
-                raise
+            decisions = self._dispatcher.push_events(batch.events)
             batch.events = []
             self._decide(batch, decisions)
         if batch.rows or batch.writes or self._positions.commit_due(self._clock.monotonic()):

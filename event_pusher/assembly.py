@@ -25,6 +25,8 @@ from event_pusher.abc import (
     BackendTools,
     Clock,
     EventPlugin,
+    Gateway,
+    GatewayTools,
     PluginChain,
     PluginTools,
     Source,
@@ -49,7 +51,7 @@ from event_pusher.publisher import Publisher
 from event_pusher.refill import Refill
 from event_pusher.registrations import MemoryRegistrations, RdbmsRegistrations, RegistrationStore
 from event_pusher.sessions import SessionTable
-from event_pusher.settings import NamedBackend, NamedPlugin, Settings
+from event_pusher.settings import NamedBackend, NamedGateway, NamedPlugin, Settings
 from event_pusher.settlement import Settlement
 from event_pusher.stanzas import StanzaRouter
 
@@ -198,6 +200,7 @@ class Workshop:
             host_settings=named.host_settings,
             host_plugins={host: self._chain(plugins) for host, plugins in named.host_plugins.items()},
             chains={names: self._chain(plugins) for names, plugins in named.chains.items()},
+            gateways={one.name: self._gateway(one) for one in named.gateways},
         )
 
     def event_plugins(self, plugins: Sequence[NamedPlugin]) -> list[tuple[str, EventPlugin[Any]]]:
@@ -207,6 +210,9 @@ class Workshop:
     def _event_plugin(self, named: NamedPlugin) -> EventPlugin[Any]:
         plugin: EventPlugin[Any] = named.cls(named.settings, self._plugin_tools(named.name, None, PluginChain()))  # type: ignore[assignment]  # the registry checked the class of its group
         return plugin
+
+    def _gateway(self, named: NamedGateway) -> Gateway[Any]:
+        return named.cls(named.settings, GatewayTools(named.name, self._clock, _log(named.name)))
 
     def _chain(self, plugins: Sequence[NamedPlugin]) -> tuple[Any, ...]:
         """The last one is made first: each knows the one behind it."""

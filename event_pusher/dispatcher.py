@@ -111,6 +111,8 @@ class Dispatcher:
         started = time.perf_counter()
         for acc, _ in batch:
             acc.skipped = None
+            if acc.published:
+                acc.published.clear()  # what another backend enqueued, or this one before the database failed
         try:
             answers = backend.push_events(batch)
             if len(answers) != len(batch):
@@ -125,6 +127,9 @@ class Dispatcher:
         if took > SLOW_SECONDS + SLOW_PER_EVENT * len(batch):
             log.warning("backend %s took %.0f ms to decide %d events", name, took * 1000, len(batch))
             self._counters.add("decide_slow", name)
+        return self._sort(name, batch, answers)
+
+    def _sort(self, name: str, batch: Sequence[tuple[Acc, Event]], answers: Sequence[object]) -> list[Decided]:
         decided = []
         for (acc, event), answer in zip(batch, answers, strict=True):
             if not _is_sound(answer):

@@ -162,6 +162,25 @@ class BackendSettings(Section):
         """
         return ()
 
+    def named_gateways(self) -> Iterable[tuple[tuple[str | int, ...], str | None]]:
+        """
+        Name the gateways that it uses: (path in the section, name); None = the only one that is configured.
+
+        It is handed these, as `BackendTools.gateways`.
+        """
+        return ()
+
+
+class GatewaySettings(Section):
+    """
+    What every gateway's section may say; a gateway's own ``Settings`` inherits it.
+
+    `workers`: threads that publish, started on demand (MongooseIM's ``max_http_connections``).
+    """
+
+    type: str | None = None
+    workers: int = Field(default=100, ge=1, le=1000)
+
 
 class NoSettings(Section):
     """For a plugin that has nothing to set."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from stevedore.named import NamedExtensionManager
 
-from event_pusher.abc import Backend, BackendSettings, EventPlugin, Section, Source
+from event_pusher.abc import Backend, BackendSettings, EventPlugin, Gateway, GatewaySettings, Section, Source
 from event_pusher.errors import PluginError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BACKENDS = "event_pusher.backends"
 SOURCES = "event_pusher.sources"
+GATEWAYS = "event_pusher.gateways"
 #: Followed by a backend's type, or by ``events``.
 PLUGINS = "event_pusher.plugins."
 EVENT_PLUGINS = PLUGINS + "events"
@@ -72,6 +73,11 @@ class Registry:
         """The source class called `name`. Raises `PluginError`."""
         source: type[Source[Any]] = self._class(SOURCES, name)
         return source
+
+    def gateway(self, name: str) -> type[Gateway[Any]]:
+        """The gateway class called `name`. Raises `PluginError`."""
+        gateway: type[Gateway[Any]] = self._class(GATEWAYS, name)
+        return gateway
 
     def plugin(self, of: str, name: str) -> type[Any]:
         """The plugin class called `name` of the backend type `of`, or of ``events``. Raises `PluginError`."""
@@ -132,7 +138,12 @@ class Registry:
 
     def _base(self, group: str) -> type | None:
         """What the classes of `group` inherit; None for a group that does not hold classes of ours."""
-        fixed: dict[str, type] = {BACKENDS: Backend, SOURCES: Source, EVENT_PLUGINS: EventPlugin}
+        fixed: dict[str, type] = {
+            BACKENDS: Backend,
+            SOURCES: Source,
+            GATEWAYS: Gateway,
+            EVENT_PLUGINS: EventPlugin,
+        }
         if group in fixed:
             return fixed[group]
         if not group.startswith(PLUGINS):
@@ -196,7 +207,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 def _kind(group: str) -> str:
-    kinds = {BACKENDS: "backend", SOURCES: "source", EVENT_PLUGINS: "event plugin"}
+    kinds = {BACKENDS: "backend", SOURCES: "source", GATEWAYS: "gateway", EVENT_PLUGINS: "event plugin"}
     if group.startswith(PLUGINS):
         return kinds.get(group, f"{group.removeprefix(PLUGINS)} plugin")
     return kinds.get(group, f"{group} entry")
@@ -248,10 +259,14 @@ def _check(point: EntryPoint, loaded: Any, base: type) -> None:
         raise PluginError(f"{_what(point)} is abstract; its author must write {names}")
     if issubclass(loaded, Backend) and _never_publishes(loaded):
         raise PluginError(f"{_what(point)} has neither publish nor publish_many; its author must write one")
-    wanted = BackendSettings if issubclass(loaded, Backend) else Section
+    wanted = next((owed for kind, owed in _SETTINGS.items() if issubclass(loaded, kind)), Section)
     settings = getattr(loaded, "Settings", None)
     if not (inspect.isclass(settings) and issubclass(settings, wanted)):
         raise PluginError(f"{_what(point)}: its Settings must be a subclass of event_pusher.abc.{wanted.__name__}")
+
+
+#: What the ``Settings`` of these inherit.
+_SETTINGS: Mapping[type, type[Section]] = {Backend: BackendSettings, Gateway: GatewaySettings}
 
 
 def _never_publishes(backend: type[Backend[Any]]) -> bool:

@@ -8,6 +8,7 @@ The cheap ones come first; the look-up of registrations is one for a whole batch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from event_pusher.abc import (
@@ -18,6 +19,7 @@ from event_pusher.abc import (
     ChatEvent,
     Delivery,
     Event,
+    Gateway,
     IqAnswer,
     IqRequest,
     Notification,
@@ -26,6 +28,7 @@ from event_pusher.abc import (
     Report,
     UnackedMessageEvent,
 )
+from event_pusher_push.gateways import FORMAT, Relay, VirtualHosts, pack
 from event_pusher_push.settings import PushSettings
 from event_pusher_push.wire import outcome_of_answer, render, reveal, with_item_id
 
@@ -37,15 +40,18 @@ class PushBackend(Backend[PushSettings]):
     """XEP-0357: every message that a user misses while offline is published to the nodes that the user enabled."""
 
     max_batch = 500
+    formats = frozenset({1, FORMAT})
     Settings = PushSettings
     Plugin: ClassVar[type] = PushPlugin
 
     def __init__(self, settings: PushSettings, tools: BackendTools) -> None:
         super().__init__(settings, tools)
         self._default, self._by_host = _policies(settings, tools)
+        self._relay = Relay(tools.name, tools.gateways, tools.clock)
 
     def reload(self, settings: PushSettings, tools: BackendTools) -> Callable[[], None]:
-        """Go on with other plugins and other overrides."""
+        """Go on with other plugins and other overrides; gateways stay those of the start."""
+        tools = replace(tools, gateways=self.tools.gateways)
         default, by_host = _policies(settings, tools)
 
         def swap() -> None:
@@ -67,7 +73,7 @@ class PushBackend(Backend[PushSettings]):
         candidates: list[tuple[int, str]] = []
         for index, (acc, event) in enumerate(batch):
             try:
-                user = self._policy(acc).candidate(acc, event)
+                user = self._policy(acc.host).candidate(acc, event)
             except Exception as error:  # noqa: BLE001 - a plugin's failure is that event's; the dispatcher logs it
                 answers[index] = error
             else:
@@ -78,13 +84,17 @@ class PushBackend(Backend[PushSettings]):
             for index, user in candidates:
                 acc, event = batch[index]
                 try:
-                    answers[index] = self._policy(acc).decide(acc, event, user, services.get(user, ()))
+                    answers[index] = self._policy(acc.host).decide(acc, event, user, services.get(user, ()))
                 except Exception as error:  # noqa: BLE001 - as above
                     answers[index] = error
         return answers
 
     def publish_many(self, attempts: Sequence[Attempt], report: Report) -> None:
-        """Send one IQ for each attempt; their answers are reported as they come."""
+        """Send one IQ for each attempt, or hand it to its gateway; answers are reported as they come."""
+        virtual = [(one, self._gateway_of(one)) for one in attempts if one.delivery.format == FORMAT]
+        if virtual:
+            self._relay.publish(virtual, report)
+            attempts = [one for one in attempts if one.delivery.format != FORMAT]
         requests = [
             IqRequest(
                 attempt.delivery.recipient.rpartition("@")[2],
@@ -103,36 +113,50 @@ class PushBackend(Backend[PushSettings]):
     def test_delivery(self, registration: Registration) -> Delivery | None:
         """A notification that says it is a test, along the way of every other, past those that wait."""
         fields = (("message-count", "1"), ("last-message-body", "Test notification"))
-        return Delivery(
-            recipient=registration.user,
-            target=registration.service,
-            payload=render(registration, Notification(fields)),
-            lane="",  # whoever tests wants an answer now, whatever waits before it
-            registration=registration.id,
-        )
+        delivery = self._policy(registration.user.rpartition("@")[2]).delivery(registration, Notification(fields))
+        delivery.lane = ""  # whoever tests wants an answer now, whatever waits before it
+        delivery.collapse_key = None
+        return delivery
+
+    def start(self) -> None:
+        """Start the gateways; publishes through the XMPP server need nothing."""
+        self._relay.start()
+
+    def close(self, timeout: float) -> None:
+        """Close the gateways."""
+        self._relay.close(timeout)
+
+    def health(self) -> str | None:
+        """What the gateways say."""
+        return self._relay.health()
 
     def ready(self) -> bool:
         """Whether the stream to the XMPP server takes publishes."""
         return self.tools.stanzas.ready()
 
-    def _policy(self, acc: Acc) -> _Policy:
-        return self._by_host.get(acc.host, self._default) if self._by_host else self._default
+    def _policy(self, host: str) -> _Policy:
+        return self._by_host.get(host, self._default) if self._by_host else self._default
+
+    def _gateway_of(self, attempt: Attempt) -> Gateway[Any] | None:
+        to = attempt.delivery
+        return self._policy(to.recipient.rpartition("@")[2]).virtual.gateway(to.target, to.recipient)
 
 
 def _policies(settings: PushSettings, tools: BackendTools) -> tuple[_Policy, dict[str, _Policy]]:
     """The policy of all hosts, and of those that have their own."""
     by_host = {
-        host: _Policy(tools.host_settings.get(host, settings), tools.host_plugins.get(host, tools.plugins))
+        host: _Policy(tools.host_settings.get(host, settings), tools.host_plugins.get(host, tools.plugins), tools)
         for host in {*tools.host_settings, *tools.host_plugins}
     }
-    return _Policy(settings, tools.plugins), by_host
+    return _Policy(settings, tools.plugins, tools), by_host
 
 
 class _Policy:
     """Settings and plugin chain as they hold for one host."""
 
-    def __init__(self, settings: PushSettings, plugins: Sequence[PushPlugin[Any]]) -> None:
+    def __init__(self, settings: PushSettings, plugins: Sequence[PushPlugin[Any]], tools: BackendTools) -> None:
         self._settings = settings
+        self.virtual = VirtualHosts(settings, tools.gateways)
         self._first = plugins[0]
         # Only a plugin that selects services itself can want to push to somebody who is not offline.
         self._offline_only = all(type(plugin).select_services is PushPlugin.select_services for plugin in plugins[:-1])
@@ -177,7 +201,7 @@ class _Policy:
         deliveries: list[Delivery] = []
 
         def enqueue(registration: Registration, notification: Notification) -> None:
-            deliveries.append(self._delivery(user, registration, notification))
+            deliveries.append(self.delivery(registration, reveal(notification, self._settings.content)))
 
         acc.collect(enqueue)
         try:
@@ -191,11 +215,14 @@ class _Policy:
             acc.skip("plugin")
         return deliveries
 
-    def _delivery(self, user: str, registration: Registration, notification: Notification) -> Delivery:
+    def delivery(self, registration: Registration, notification: Notification) -> Delivery:
+        """What is published of `notification` for `registration`: an IQ, or what its gateway is asked."""
+        virtual = self.virtual.served and self.virtual.gateway(registration.service, registration.user)
         return Delivery(
-            recipient=user,
+            recipient=registration.user,
             target=registration.service,
-            payload=render(registration, reveal(notification, self._settings.content)),
+            payload=(pack if virtual else render)(registration, notification),
+            format=FORMAT if virtual else 1,
             lane=str(registration.id),
             registration=registration.id,
             collapse_key="newest" if self._settings.collapse else None,

@@ -1,5 +1,7 @@
 """The section ``[backends.push]``: MongooseIM's option names (``mod_event_pusher_push``)."""
 
+import re
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -11,6 +13,8 @@ from event_pusher.options import Duration
 
 #: What a notification may reveal; see `event_pusher_push.wire.reveal`.
 Content = Literal["none", "marker", "sender", "full"]
+#: A domain, or one under each of ours; the placeholder stands at the very end.
+_HOST = re.compile(r"(?:[^\s@/.]+\.)+(?:[^\s@/.]+|@HOST@)")
 
 
 class PushSettings(BackendSettings):
@@ -21,11 +25,14 @@ class PushSettings(BackendSettings):
     With `collapse`, of what waits for one registration only the newest is published: after an outage a phone is woken
     up once. `max_registrations` caps what one account may enable. `dry_run` decides and records, and sends nothing;
     `only_users`, unless empty, are the only accounts (bare JIDs) that are pushed to.
+
+    `virtual_pubsub_hosts`: push services that are nobody on the network, but a gateway: domains, or ``PREFIX.@HOST@``
+    for one under each host; a list when there is one gateway, else a table, host → gateway.
     """
 
     backend: Literal["rdbms", "memory"] = "rdbms"
     plugin_module: str | tuple[str, ...] = "defaults"
-    virtual_pubsub_hosts: tuple[str, ...] = ()
+    virtual_pubsub_hosts: tuple[str, ...] | dict[str, str] = ()
     content: Content = "full"
     collapse: bool = False
     dry_run: bool = False
@@ -46,10 +53,18 @@ class PushSettings(BackendSettings):
 
     @field_validator("virtual_pubsub_hosts")
     @classmethod
-    def _no_gateway_yet(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if value:
-            raise ValueError("virtual PubSub hosts need a gateway, and this release has none: leave the list empty")
+    def _are_hosts(cls, value: tuple[str, ...] | dict[str, str]) -> tuple[str, ...] | dict[str, str]:
+        for host in value:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f'{host[:80]!r} is neither a domain nor "PREFIX.@HOST@"')
         return value
+
+    def named_gateways(self) -> Iterable[tuple[tuple[str | int, ...], str | None]]:
+        """Those of the virtual hosts."""
+        hosts = self.virtual_pubsub_hosts
+        if isinstance(hosts, dict):
+            return [(("virtual_pubsub_hosts", host), gateway) for host, gateway in hosts.items()]
+        return [(("virtual_pubsub_hosts",), None)] if hosts else []
 
     @field_validator("only_users")
     @classmethod

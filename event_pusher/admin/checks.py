@@ -66,12 +66,15 @@ def _plugins(settings: Settings) -> Iterator[Check]:
     # Reading the settings has imported them all.
     sources = ", ".join(one.name for one in settings.sources)
     backends = ", ".join(one.name for one in settings.backends)
-    yield Check("ok", f"sources ({sources}), backends ({backends}) and their plugins can be loaded")
+    gateways = ", ".join(one.name for one in settings.gateways)
+    kinds = f"sources ({sources}), backends ({backends}){f', gateways ({gateways})' if gateways else ''}"
+    yield Check("ok", f"{kinds} and their plugins can be loaded")
 
 
 def _secrets(settings: Settings) -> Iterator[Check]:
     sections = [(f"sources.{one.name}", one.settings) for one in settings.sources]
     sections += [(f"backends.{one.name}", one.settings) for one in settings.backends]
+    sections += [(f"gateways.{one.name}", one.settings) for one in settings.gateways]
     found = False
     for where, section in sections:
         for path, secret in secrets_in(section):

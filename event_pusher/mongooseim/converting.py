@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from event_pusher.abc import BackendSettings
 from event_pusher.errors import PluginError
+from event_pusher.mongooseim.gateways import gateways, without_gateway
 from event_pusher.mongooseim.handlers import handlers
-from event_pusher.mongooseim.reading import GATEWAY, Model, Table
+from event_pusher.mongooseim.reading import Model, Table
 from event_pusher.mongooseim.telling import Story
 from event_pusher.registry import PLUGINS, Registry
 
@@ -31,6 +32,7 @@ class Converted:
     hosts: list[str]
     backends: dict[str, Table] = field(default_factory=dict)
     per_host: dict[str, dict[str, Table]] = field(default_factory=dict)
+    gateways: dict[str, Table] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict)
 
@@ -42,12 +44,13 @@ def convert(model: Model, registry: Registry) -> Converted:
     made.backends = _sections(model, model.backends, story, registry, "")
     for host, backends in model.per_host.items():
         _one_host(made, host, _sections(model, backends, story, registry, f'host_config "{host}": '), story)
+    made.gateways = {
+        name: _checked(registry.gateway, name, section, story) for name, section in gateways(model, story).items()
+    }
     story.where = ""
     for kind, tag in model.pools:
         if kind in _POOLS and (kind, tag) not in story.pools:
             story.tell(f"outgoing_pools.{kind}.{tag}", "not used by mod_event_pusher")
-    if model.gateway:
-        story.tell(GATEWAY, "push without PubSub needs a gateway: let the push service take XEP-0357 publishes")
     return made
 
 
@@ -61,6 +64,7 @@ def _sections(
         match kind:
             case "push":
                 section = _push(options, story, registry)
+                without_gateway(section, model, story)
             case "http":
                 section = {"handlers": handlers(model, options, story, registry)}
             case "rabbit":
@@ -70,7 +74,7 @@ def _sections(
             case _:
                 story.tell("", "there is no such backend here; a plugin may bring one")
                 continue
-        made[kind] = _checked(kind, section, story, registry)
+        made[kind] = _checked(registry.backend, kind, section, story)
     return made
 
 
@@ -193,10 +197,10 @@ def plugin(named: Any, kind: str, story: Story, registry: Registry) -> str:
     return "defaults"
 
 
-def _checked(kind: str, section: Table, story: Story, registry: Registry) -> Table:
+def _checked(find: Callable[[str], Any], kind: str, section: Table, story: Story) -> Table:
     """Take out what our settings would refuse, and tell why."""
     try:
-        settings = registry.backend(kind).Settings
+        settings = find(kind).Settings
     except PluginError as error:
         story.tell("", str(error))
         return section

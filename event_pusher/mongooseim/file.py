@@ -29,6 +29,8 @@ def compose(made: Converted, folder: Path = ETC) -> str:
 def _backends(made: Converted) -> Iterator[str]:
     for name, section in made.backends.items():
         yield "\n" + "\n".join(sections(("backends", name), section)) + "\n"
+    for name, section in made.gateways.items():
+        yield "\n" + "\n".join(sections(("gateways", name), section)) + "\n"
     for host, backends in made.per_host.items():
         for name, section in backends.items():
             yield "\n" + "\n".join(sections(("hosts", host, "backends", name), section)) + "\n"

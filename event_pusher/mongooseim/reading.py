@@ -13,7 +13,7 @@ from event_pusher.mongooseim.erlang import Atom, Term, read_terms
 Table = dict[str, Any]
 
 MODULE: Final = "mod_event_pusher"
-#: Modules that belong to it and have no counterpart here.
+#: The module that takes the notifications of virtual PubSub hosts.
 GATEWAY: Final = "mod_push_service_mongoosepush"
 #: {Type, Host, Tag, PoolOptions, ConnectionOptions}
 _POOL_PARTS: Final = 5
@@ -21,13 +21,17 @@ _POOL_PARTS: Final = 5
 
 @dataclass(slots=True)
 class Model:
-    """What ``mod_event_pusher`` is told; `pools` by type and tag, `per_host` as `backends`."""
+    """
+    What ``mod_event_pusher`` is told; `pools` by type and tag, `per_host` as `backends`.
+
+    `gateway`: what ``mod_push_service_mongoosepush`` is told, None without it.
+    """
 
     hosts: list[str] = field(default_factory=list)
     backends: dict[str, Table] = field(default_factory=dict)
     pools: dict[tuple[str, str], Table] = field(default_factory=dict)
     per_host: dict[str, dict[str, Table]] = field(default_factory=dict)
-    gateway: bool = False
+    gateway: Table | None = None
     erlang: bool = False
 
 
@@ -51,7 +55,8 @@ def _of_toml(text: str) -> Model:
     general = _table(table.get("general"))
     model = Model([str(host) for host in general.get("hosts", ())])
     model.backends = _toml_backends(table)
-    model.gateway = GATEWAY in _table(table.get("modules"))
+    modules = _table(table.get("modules"))
+    model.gateway = _table(modules[GATEWAY]) if GATEWAY in modules else None
     _add_pools(model, _table(table.get("outgoing_pools")))
     for special in table.get("host_config", ()):
         name = str(special.get("host") or special.get("host_type") or "")
@@ -92,7 +97,8 @@ def _of_terms(terms: list[Term]) -> Model:
             for pool in value:
                 _pool(model, pool)
         elif name == GATEWAY:
-            model.gateway = True
+            said = plain(value)
+            model.gateway = said if isinstance(said, dict) else {}
     return model
 
 

@@ -46,6 +46,8 @@ def compare(old: Settings, new: Settings) -> Changes:
                 restart.append(dotted(path))
     for name, sources in _pairs("sources", old.sources, new.sources, restart):
         restart += map(dotted, differences(sources[0].settings, sources[1].settings, ("sources", name)))
+    for name, gateways in _pairs("gateways", old.gateways, new.gateways, restart):
+        restart += map(dotted, differences(gateways[0].settings, gateways[1].settings, ("gateways", name)))
     for name, backends in _pairs("backends", old.backends, new.backends, restart):
         _backend(name, backends[0], backends[1], changes)
     changes.events = list(dict.fromkeys(_chain(("events", "plugins"), _EVENTS, old.event_plugins, new.event_plugins)))

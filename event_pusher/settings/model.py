@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
-from event_pusher.abc import Backend, BackendSettings, EventPlugin, PushPlugin, Source
+from event_pusher.abc import Backend, BackendSettings, EventPlugin, Gateway, GatewaySettings, PushPlugin, Source
 from event_pusher.options import Duration, Secret, Section
-from event_pusher.registry import BACKENDS, EVENT_PLUGINS, PLUGINS, SOURCES
+from event_pusher.registry import BACKENDS, EVENT_PLUGINS, GATEWAYS, PLUGINS, SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SourceClass = type[Source[Any]]
 BackendClass = type[Backend[Any]]
+GatewayClass = type[Gateway[Any]]
 #: Of the push backend, of events, or of a stranger's backend: then any class that has ``Settings``.
 PluginClass = type[PushPlugin[Any] | EventPlugin[Any]]
 
@@ -105,11 +106,22 @@ class NamedSource:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedGateway:
+    """``[gateways.NAME]``."""
+
+    name: str
+    type: str
+    cls: GatewayClass
+    settings: GatewaySettings
+
+
+@dataclass(frozen=True, slots=True)
 class NamedBackend:
     """
     ``[backends.NAME]``; `host_settings` and `host_plugins` have only the hosts that say otherwise.
 
-    `chains`: see `BackendSettings.plugin_chains`; those of all hosts, by the names that were asked for.
+    `chains`: see `BackendSettings.plugin_chains`; those of all hosts, by the names that were asked for. `gateways`:
+    those that it uses, for whatever host.
     """
 
     name: str
@@ -120,6 +132,7 @@ class NamedBackend:
     host_settings: Mapping[str, BackendSettings] = field(default_factory=dict)
     host_plugins: Mapping[str, tuple[NamedPlugin, ...]] = field(default_factory=dict)
     chains: Mapping[tuple[str, ...], tuple[NamedPlugin, ...]] = field(default_factory=dict)
+    gateways: tuple[NamedGateway, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +147,7 @@ class Settings:
     admin: AdminSettings
     log: LogSettings
     outbox: OutboxSettings
+    gateways: tuple[NamedGateway, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -146,6 +160,7 @@ class Settings:
         groups: dict[str, set[str]] = {
             SOURCES: {source.type for source in self.sources},
             BACKENDS: {backend.type for backend in self.backends},
+            GATEWAYS: {gateway.type for gateway in self.gateways},
             EVENT_PLUGINS: {plugin.name for plugin in self.event_plugins},
         }
         for backend in self.backends:

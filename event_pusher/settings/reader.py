@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 from event_pusher.abc import BackendSettings
 from event_pusher.errors import InvalidJid, PluginError, SettingsError
 from event_pusher.jid import Jid
+from event_pusher.registry import did_you_mean
 from event_pusher.settings.chains import Chains
 from event_pusher.settings.faults import Faults, Path, everything, within
 from event_pusher.settings.file import read_toml
@@ -21,6 +22,7 @@ from event_pusher.settings.model import (
     EventsSection,
     LogSettings,
     NamedBackend,
+    NamedGateway,
     NamedPlugin,
     NamedSource,
     OutboxSettings,
@@ -31,13 +33,13 @@ from event_pusher.settings.sections import Sections, merged
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from event_pusher.registry import Registry
 
 T = TypeVar("T")
 
-_TOP = ("database", "sources", "backends", "plugins", "hosts", "events", "admin", "log", "outbox")
+_TOP = ("database", "sources", "backends", "gateways", "plugins", "hosts", "events", "admin", "log", "outbox")
 #: Names go into rows, metrics and the names of threads.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ONE_FOR_ALL = frozenset(BackendSettings.model_fields)
@@ -65,7 +67,9 @@ class _Reader:
         url = self._database()
         sources = tuple(self._named("sources", "component", self._source))
         overrides = self._overrides(sources)
-        backends = tuple(self._named("backends", "push", partial(self._backend, overrides=overrides)))
+        gateways = {one.name: one for one in self._named("gateways", None, self._gateway)}
+        make_backend = partial(self._backend, overrides=overrides, gateways=gateways)
+        backends = tuple(self._named("backends", "push", make_backend))
         events = self._sections.read(EventsSection, self._table.get("events", {}), ("events",))
         event_plugins = self._chains.of_events(events.plugins if events else (), ("events", "plugins"))
         self._chains.rest(self._types("backends"))
@@ -75,7 +79,8 @@ class _Reader:
         if self._faults.lines or url is None or admin is None or log is None or outbox is None:
             raise SettingsError(self._faults.lines)
         database = Database(url.render_as_string(hide_password=False))
-        return Settings(self._path, database, sources, backends, event_plugins, admin, log, outbox)
+        found = tuple(gateways.values())
+        return Settings(self._path, database, sources, backends, event_plugins, admin, log, outbox, found)
 
     def _database(self) -> URL | None:
         if "database" not in self._table:
@@ -96,13 +101,15 @@ class _Reader:
             self._faults.add(("admin", "listen"), str(error))
             return None
 
-    def _named(self, what: str, example: str, make: Callable[[str, str, dict[str, Any]], T | None]) -> Iterator[T]:
-        """Make what each ``[what.NAME]`` says, of the type that it says (its name by default)."""
+    def _named(
+        self, what: str, example: str | None, make: Callable[[str, str, dict[str, Any]], T | None]
+    ) -> Iterator[T]:
+        """Make what each ``[what.NAME]`` says, of the type that it says (its name by default); None may be there."""
         tables = self._table.get(what, {})
         if not isinstance(tables, dict):
             self._faults.add((what,), f"must be sections: [{what}.NAME]")
             return
-        if not tables:
+        if not tables and example:
             self._faults.add((what,), f"none is configured; add a section [{what}.{example}]")
         for name, raw in tables.items():
             if not _NAME.fullmatch(name):
@@ -129,6 +136,29 @@ class _Reader:
         settings = self._sections.read(cls.Settings, raw, path)
         return None if settings is None else NamedSource(name, kind, cls, settings)
 
+    def _gateway(self, name: str, kind: str, raw: dict[str, Any]) -> NamedGateway | None:
+        path: Path = ("gateways", name)
+        cls = self._class(self._registry.gateway, kind, path)
+        settings = self._sections.read(cls.Settings, raw, path) if cls is not None else None
+        return NamedGateway(name, kind, cls, settings) if cls is not None and settings is not None else None
+
+    def _used(
+        self, path: Path, settings: BackendSettings, gateways: Mapping[str, NamedGateway]
+    ) -> Iterator[NamedGateway]:
+        """The gateways that the section at `path` names."""
+        configured = _names(self._table, "gateways")
+        for at, name in settings.named_gateways():
+            if name is None and len(configured) != 1:
+                there = ", ".join(configured) or "none; add a section [gateways.NAME]"
+                self._faults.add((*path, *at), f'say which gateway: {{ "HOST" = "GATEWAY" }} (there are: {there})')
+                return
+            chosen = name or configured[0]
+            if chosen in gateways:
+                yield gateways[chosen]
+            elif chosen not in configured:  # what is wrong with one that is, has been told
+                hint = did_you_mean(chosen, configured) or f"add a section [gateways.{chosen}]"
+                self._faults.add((*path, *at), f'no gateway "{chosen}" is configured; {hint}')
+
     def _class(self, find: Callable[[str], type[T]], kind: str, path: Path) -> type[T] | None:
         try:
             return find(kind)
@@ -137,7 +167,12 @@ class _Reader:
             return None
 
     def _backend(
-        self, name: str, kind: str, raw: dict[str, Any], overrides: dict[str, dict[str, Any]]
+        self,
+        name: str,
+        kind: str,
+        raw: dict[str, Any],
+        overrides: dict[str, dict[str, Any]],
+        gateways: Mapping[str, NamedGateway],
     ) -> NamedBackend | None:
         path: Path = ("backends", name)
         cls = self._class(self._registry.backend, kind, path)
@@ -147,6 +182,7 @@ class _Reader:
         host_settings: dict[str, BackendSettings] = {}
         host_plugins: dict[str, tuple[NamedPlugin, ...]] = {}
         chains = {} if settings is None else self._chains.named_by(kind, settings, path)
+        used = [] if settings is None else list(self._used(path, settings, gateways))
         for host, tables in overrides.items():
             if name not in tables:
                 continue
@@ -155,13 +191,15 @@ class _Reader:
             if special is not None:
                 host_settings[_folded(host)] = special
                 chains |= self._chains.named_by(kind, special, at)
+                used += self._used(at, special, gateways)
                 if cls.Plugin is not None and "plugin_module" in tables[name]:
                     host_plugins[_folded(host)] = self._chain(kind, special, at)
         if settings is None:
             return None
         own = cls.Plugin is not None and cls.Settings.plugin_chains is BackendSettings.plugin_chains
         plugins = self._chain(kind, settings, path) if own else ()
-        return NamedBackend(name, kind, cls, settings, plugins, host_settings, host_plugins, chains)
+        its = tuple({one.name: one for one in used}.values())
+        return NamedBackend(name, kind, cls, settings, plugins, host_settings, host_plugins, chains, its)
 
     def _chain(self, kind: str, settings: BackendSettings, path: Path) -> tuple[NamedPlugin, ...]:
         return self._chains.of_backend(kind, getattr(settings, "plugin_module", None), (*path, "plugin_module"))

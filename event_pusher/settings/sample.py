@@ -51,12 +51,15 @@ publish_as = "host"                     # who notifications come from: "host" (p
 backend = "rdbms"                       # or "memory": forgotten at the end
 wpool = {{ workers = 200, strategy = "available_worker" }}
 plugin_module = "defaults"              # or a chain: ["mute", "defaults"]; `event-pusher plugins` lists what there is
-virtual_pubsub_hosts = []
+virtual_pubsub_hosts = []               # services that are a gateway: ["push.@HOST@"], or {{ "push.@HOST@" = "NAME" }}
 content = "marker"                      # what a push service learns: none | marker | sender | full
 collapse = false                        # true: of what waits for one device only the newest is published
 max_registrations = 20                  # what one account may enable
 dry_run = false                         # true: decide and record, send nothing
 only_users = []                         # when not empty: only these accounts get pushes
+
+# [gateways.mongoosepush]               # push without PubSub: APNs and FCM by MongoosePush (docs/gateways.md)
+# url = "https://localhost:8443"
 
 # [backends.log]                        # prints every event, without its text
 # bodies = false

@@ -12,6 +12,7 @@ Needs pytest (``pip install 'event-pusher[testing]'``); nothing in the product i
 ``backends``        `BackendContract`: what every backend owes the framework
 ``push_plugins``    `PushPluginContract`: the same for plugins of the push backend
 ``http_plugins``    `HttpPluginContract`: the same for plugins of the HTTP backend
+``gateways``        `GatewayContract`: what every gateway of the push backend owes
 ``sources``         `SourceContract`: what every source owes
 ``worlds``          `World`: what stands around a backend under contract; on loopback `TcpWorld`, `HttpWorld`
 ``doubles``         clock, registrations, sessions, stanza sender, registry, tools
@@ -28,7 +29,10 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"event_pusher.testing.{name}"
-        for name in ("backend_rig", "backends", "guards", "http_plugins", "outages", "push_plugins", "sources")
+        for name in (
+            *("backend_rig", "backends", "gateways", "guards", "http_plugins"),
+            *("outages", "push_plugins", "sources"),
+        )
     )
 )
 
@@ -42,6 +46,7 @@ from event_pusher.testing.doubles import (
     StubRegistry,
     StubSessions,
     make_chain,
+    make_gateway_tools,
     make_plugin_tools,
     make_tools,
 )
@@ -55,6 +60,7 @@ from event_pusher.testing.factories import (
     unacked_message_event,
     user_status_event,
 )
+from event_pusher.testing.gateways import GatewayContract
 from event_pusher.testing.guards import no_waiting
 from event_pusher.testing.http import HttpWorld
 from event_pusher.testing.http_plugins import HttpPluginContract
@@ -65,6 +71,7 @@ from event_pusher.testing.worlds import World
 
 __all__ = [
     "BackendContract",
+    "GatewayContract",
     "HttpPluginContract",
     "HttpWorld",
     "InMemoryRegistrations",
@@ -84,6 +91,7 @@ __all__ = [
     "attempt",
     "chat_event",
     "make_chain",
+    "make_gateway_tools",
     "make_plugin_tools",
     "make_tools",
     "message",

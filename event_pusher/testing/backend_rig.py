@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from event_pusher.abc import DELIVERED, Attempt, Backend, BackendSettings, Delivery, Event, Outcome, Unknown
+from event_pusher.settings.sections import secrets_in
 from event_pusher.testing import factories
 from event_pusher.testing.doubles import Reports
 from event_pusher.testing.guards import Contract
@@ -49,6 +50,14 @@ class BackendRig(Contract):
     def older(self) -> list[Delivery]:
         """Deliveries as older releases wrote them, one at least for each number in `formats` that none writes now."""
         return []
+
+    def secrets(self, backend: Backend[Any]) -> list[str]:
+        """What nothing may show nor keep: the secrets of its settings."""
+        return [secret.reveal() for _, secret in secrets_in(backend.settings)]
+
+    def hidden(self, backend: Backend[Any]) -> list[str]:
+        """What nothing may show."""
+        return [factories.BODY, *self.secrets(backend)]
 
     # --- what the tests use ---------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ import pytest
 
 from event_pusher.abc import DELIVERED, Attempt, Backend, Delivery, Event
 from event_pusher.registry import BACKENDS
-from event_pusher.settings.sections import secrets_in
 from event_pusher.testing import factories
 from event_pusher.testing.backend_rig import need, outcomes_of
 from event_pusher.testing.doubles import Reports, StubRegistry
@@ -174,15 +173,11 @@ class BackendContract(OutageDuties):
             "log": caplog.text,
         }
 
-        for hidden in (factories.BODY, *_texts(started)):
+        for hidden in self.hidden(started):
             assert [where for where, text in shown.items() if hidden in text] == []
 
     def test_secrets_are_not_kept_in_deliveries(self, backend: Backend[Any]) -> None:
         made = self.deliveries(backend)
 
-        for secret in _texts(backend):
+        for secret in self.secrets(backend):
             assert [one for one in made if secret.encode() in one.payload or secret in repr(one)] == []
-
-
-def _texts(backend: Backend[Any]) -> list[str]:
-    return [secret.reveal() for _, secret in secrets_in(backend.settings)]

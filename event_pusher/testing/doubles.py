@@ -15,6 +15,7 @@ from event_pusher.abc import (
     Attempt,
     BackendTools,
     ChatEvent,
+    GatewayTools,
     IqAnswer,
     IqRequest,
     Jid,
@@ -230,6 +231,13 @@ def make_plugin_tools(**given: Any) -> PluginTools:
     name = given.get("name", "contract")
     log = logging.getLogger(f"event_pusher.plugins.{name}")
     return replace(PluginTools(name, None, PluginChain(), StubSessions(), ManualClock(), log), **given)
+
+
+def make_gateway_tools(**given: Any) -> GatewayTools:
+    """Make tools for a gateway."""
+    name = given.get("name", "contract")
+    tools = GatewayTools(name, ManualClock(), logging.getLogger(f"event_pusher.gateways.{name}"))
+    return replace(tools, **given)
 
 
 def make_chain(*links: tuple[type[PushPlugin[Any]], Section], **given: Any) -> tuple[PushPlugin[Any], ...]:

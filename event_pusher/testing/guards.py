@@ -37,13 +37,14 @@ def no_waiting() -> Iterator[None]:
 
 
 class Contract:
-    """A contract whose tests are kept, or dropped with a reason: `dropped` = name → why."""
+    """A contract whose tests are kept, or dropped with a reason: `dropped` = name → why; what a base drops counts."""
 
     dropped: ClassVar[Mapping[str, str]] = {}
 
     @pytest.fixture(autouse=True)
     def _skip_what_is_dropped(self, request: pytest.FixtureRequest) -> None:
-        reason = self.dropped.get(request.function.__name__)
+        said = [cls.dropped for cls in type(self).__mro__ if issubclass(cls, Contract)]
+        reason = next((why for one in said if (why := one.get(request.function.__name__))), None)
         if reason:
             pytest.skip(f"dropped from the contract: {reason}")
 

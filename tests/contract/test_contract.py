@@ -114,12 +114,28 @@ PLUGINS = {
     "TakesAnyKey": {"test_settings_refuse_an_unknown_key"},
     "AnswersMaybe": {"test_should_publish_answers_yes_or_no"},
 }
+GATEWAYS = {
+    "GoodGateway": set[str](),
+    "TrustsOptions": {"test_what_a_client_wrote_breaks_nothing"},
+    "TellsTheDevice": {"test_what_a_client_wrote_breaks_nothing", "test_secrets_and_bodies_are_never_shown"},
+    "TakesAnyGatewayKey": {"test_its_settings_refuse_an_unknown_key"},
+    "NeedsASender": {
+        "test_whatever_a_notification_may_reveal_is_published[none]",
+        "test_whatever_a_notification_may_reveal_is_published[marker]",
+        "test_what_a_client_wrote_breaks_nothing",
+    },
+    "SendsAfterItsEnd": {
+        "test_what_was_reported_as_failed_is_not_sent_later",
+        "test_nothing_is_sent_after_the_close",
+    },
+}
 FILES = {
     "broken_backends.py": BACKENDS,
     "broken_outages.py": OUTAGES,
     "broken_plugins.py": PLUGINS,
     "broken_http_plugins.py": HTTP_PLUGINS,
     "broken_sources.py": SOURCES,
+    "broken_gateways.py": GATEWAYS,
 }
 CASES = [(file, name, caught) for file, known in FILES.items() for name, caught in known.items()]
 

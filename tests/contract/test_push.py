@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from event_pusher.abc import IqAnswer, NoSettings
+from event_pusher.abc import (
+    Attempt,
+    Delivery,
+    Gateway,
+    GatewaySettings,
+    IqAnswer,
+    NoSettings,
+    Notification,
+    Registration,
+)
 from event_pusher.testing import (
     BackendContract,
     InMemoryRegistrations,
@@ -12,12 +22,24 @@ from event_pusher.testing import (
     RecordingStanzas,
     World,
     make_chain,
+    make_gateway_tools,
     make_tools,
 )
 from event_pusher.testing.doubles import RESULT
+from event_pusher.testing.factories import BOB
 from event_pusher_push.backend import PushBackend
+from event_pusher_push.gateways import FORMAT, pack
 from event_pusher_push.wire import with_item_id
 from event_pusher_push_defaults.plugin import DefaultsPlugin
+
+VIRTUAL = "virtual.example.org"
+
+
+class Willing(Gateway[GatewaySettings]):
+    """A gateway that takes everything."""
+
+    def publish(self, attempt: Attempt, registration: Registration, notification: Notification) -> None:
+        """Take it."""
 
 
 class PushWorld(World):
@@ -34,6 +56,7 @@ class PushWorld(World):
                 registrations=registrations,
                 stanzas=self.stanzas,
                 plugins=make_chain((DefaultsPlugin, NoSettings())),
+                gateways={"willing": Willing(GatewaySettings(), make_gateway_tools())},
             )
         )
 
@@ -74,6 +97,14 @@ class TestPushBackend(BackendContract):
 
     def make_world(self) -> World:
         return PushWorld()
+
+    def options(self) -> dict[str, Any]:
+        return {"virtual_pubsub_hosts": [VIRTUAL]}
+
+    def older(self) -> list[Delivery]:
+        """What waits for a gateway; the events here are for push services on the network."""
+        payload = pack(Registration(3, BOB, VIRTUAL, "node"), Notification((("message-count", "1"),)))
+        return [Delivery(BOB, VIRTUAL, payload, format=FORMAT, registration=3)]
 
 
 class TestDefaultsPlugin(PushPluginContract):

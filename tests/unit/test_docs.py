@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import event_pusher.abc as api
-from event_pusher.abc import Backend, Jid
-from event_pusher.testing import LastPlugin, make_chain, message
+from event_pusher.abc import Backend, Delivery, Jid, Notification, Registration
+from event_pusher.errors import DestinationGone
+from event_pusher.testing import LastPlugin, attempt, make_chain, make_gateway_tools, message
 
 DOCS = Path(__file__).parents[2] / "docs"
 Row = tuple[str, ...]
@@ -78,3 +79,23 @@ def test_the_port_of_the_erlang_plugin_does_what_the_original_does(sender: str, 
     answer = plugin.should_publish(Jid.parse(sender), Jid.parse("bob@example.org"), message("Hi"))
     # Then it says what the Erlang says
     assert answer is published
+
+
+def test_the_gateway_of_the_documentation_is_one() -> None:
+    # Given the gateway as it stands there, and a destination that answers as it is told
+    made: dict[str, Any] = {}
+    exec(compile(blocks("gateways.md", "python")[0], "gateways.md", "exec"), made)
+    gateway = made["MineGateway"](made["MineSettings"](url="http://127.0.0.1:9"), make_gateway_tools())
+    sent: list[tuple[object, ...]] = []
+
+    def post(*what: object, **named: object) -> int:
+        sent.append((*what, *named.values()))
+        return 410
+
+    made["post"] = post
+    registration = Registration(1, "bob@example.org", "push.example.org", "n", (("device_id", "d"),))
+    # When it publishes, Then what it is answered becomes the outcome
+    one = attempt(Delivery("bob@example.org", "push.example.org", b""))
+    with pytest.raises(DestinationGone):
+        gateway.publish(one, registration, Notification((("last-message-body", "hello"),)))
+    assert sent == [("http://127.0.0.1:9", "d", "hello", one.key)]

@@ -49,6 +49,13 @@ def test_the_snippet_of_the_push_backend_is_understood(init: Init) -> None:
     assert (push.backend, push.wpool.workers, push.plugin_module) == ("rdbms", 200, "defaults")
 
 
+def test_mongoosepush_is_understood_in_its_older_form(init: Init) -> None:
+    module = """{modules, [{mod_push_service_mongoosepush, [{pool_name, mongoose_push_http}, {api_version, "v3"}]}]}.
+      {outgoing_pools, [{http, global, mongoose_push_http, [], [{server, "https://localhost:8443"}]}]}."""
+    (gateway,) = init(WHOLE + module).settings.gateways
+    assert gateway.settings.model_dump()["url"] == "https://localhost:8443"
+
+
 def test_every_http_backend_and_each_of_its_configs_becomes_a_handler(init: Init) -> None:
     handlers = init(WHOLE).backend("http").handlers
     assert [one.url for one in handlers] == [f"http://localhost:8000/{path}" for path in ("one", "two", "three")]

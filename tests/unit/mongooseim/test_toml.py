@@ -124,9 +124,22 @@ def test_secrets_are_never_copied_and_their_files_are_told(text: str, init: Init
 
 def test_what_has_no_counterpart_is_told_at_the_end_and_on_standard_error(init: Init) -> None:
     done = init(PUSH + 'iqdisc.type = "parallel"\nvirtual_pubsub_hosts = ["pubsub.@HOST@"]\n')
+    assert done.backend("push").virtual_pubsub_hosts == ()
     for told in ("push.iqdisc: no counterpart", "push.virtual_pubsub_hosts: virtual PubSub hosts need a gateway"):
         assert f"#   {told}" in done.text
         assert f"event-pusher: {told}" in done.said
+
+
+def test_virtual_hosts_and_their_mongoosepush_become_a_gateway(init: Init) -> None:
+    pool = '[outgoing_pools.http.mongoose_push]\nworkers = 50\nconnection.host = "https://push.example.org:8443"\n'
+    module = '[modules.mod_push_service_mongoosepush]\npool_name = "mongoose_push"\napi_version = "v3"\n'
+    done = init(PUSH + 'virtual_pubsub_hosts = ["pubsub.@HOST@"]\n' + module + "max_http_connections = 20\n" + pool)
+    (gateway,) = done.settings.gateways
+    assert done.backend("push").virtual_pubsub_hosts == ("pubsub.@HOST@",)
+    assert (gateway.name, gateway.settings.workers) == ("mongoosepush", 20)
+    assert gateway.settings.model_dump()["url"] == "https://push.example.org:8443"
+    assert done.settings.backends[0].gateways == (gateway,)
+    assert "mod_push_service_mongoosepush.pool: workers: what waits is in the outbox" in done.said
 
 
 def test_a_plugin_that_is_not_installed_is_told_and_defaults_stands_there(init: Init) -> None:

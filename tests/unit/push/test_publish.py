@@ -105,7 +105,11 @@ def test_the_defaults_are_mongooseims() -> None:
     [
         ({"backend": "mnesia"}, 'write backend = "rdbms"'),
         ({"backend": "redis"}, 'write backend = "rdbms"'),
-        ({"virtual_pubsub_hosts": ["push.example.org"]}, "leave the list empty"),
+        ({"virtual_pubsub_hosts": ["@HOST@"]}, "neither a domain nor"),
+        ({"virtual_pubsub_hosts": ["x@HOST@"]}, "neither a domain nor"),
+        ({"virtual_pubsub_hosts": ["push.@HOST@.org"]}, "neither a domain nor"),
+        ({"virtual_pubsub_hosts": ["push service.org"]}, "neither a domain nor"),
+        ({"virtual_pubsub_hosts": {"push": "mongoosepush"}}, "neither a domain nor"),
         ({"only_users": ["bob@@example.org"]}, "not a JID"),
         ({"content": "some"}, "full"),
         ({"max_registrations": 0}, "greater than or equal to 1"),

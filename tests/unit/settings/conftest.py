@@ -10,12 +10,13 @@ import pytest
 
 from event_pusher.abc import EventPlugin, PushPlugin, Secret, Section, Source
 from event_pusher.errors import SettingsError
-from event_pusher.registry import BACKENDS, EVENT_PLUGINS, PLUGINS, SOURCES
+from event_pusher.registry import BACKENDS, EVENT_PLUGINS, GATEWAYS, PLUGINS, SOURCES
 from event_pusher.settings import Settings, load
 from event_pusher.sources.component import ComponentSource
 from event_pusher.testing import StubRegistry
 from event_pusher.testing.stubs import StubPushBackend
 from event_pusher_log.backend import LogBackend
+from event_pusher_mongoosepush.gateway import MongoosePushGateway
 from event_pusher_push.backend import PushBackend
 from event_pusher_push_defaults.plugin import DefaultsPlugin
 
@@ -55,6 +56,7 @@ REGISTRY = StubRegistry(
         PLUGINS + "push": {"defaults": DefaultsPlugin, "mute": Mute},
         PLUGINS + "stub": {"defaults": DefaultsPlugin},
         EVENT_PLUGINS: {"stamp": EventPlugin},
+        GATEWAYS: {"mongoosepush": MongoosePushGateway},
     }
 )
 

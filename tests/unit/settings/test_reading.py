@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from event_pusher.registry import BACKENDS, EVENT_PLUGINS, PLUGINS, SOURCES
+from event_pusher.registry import BACKENDS, EVENT_PLUGINS, GATEWAYS, PLUGINS, SOURCES
 from event_pusher.settings import Settings
 from event_pusher_push.backend import PushBackend
 
@@ -56,6 +56,7 @@ def test_what_is_enabled_is_known_by_group(read: Read) -> None:
         SOURCES: {"inlet"},
         BACKENDS: {"push"},
         EVENT_PLUGINS: {"stamp"},
+        GATEWAYS: set(),
         PLUGINS + "push": {"defaults", "mute"},
     }
 

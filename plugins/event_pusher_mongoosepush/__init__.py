@@ -1,0 +1,1 @@
+"""A gateway to MongoosePush, which knows APNs and FCM."""
