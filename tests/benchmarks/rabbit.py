@@ -1,26 +1,23 @@
 """
-The benchmark of the rabbit backend: publishes/s with confirms, against pika alone doing the same in the same run.
-
-    python tests/benchmarks/rabbit.py [--messages 40000] [--runs 3] [--outstanding 2000]
+The rabbit backend's publishes with confirms, and pika alone doing the same: what `backends.py` measures.
 
 A real RabbitMQ on loopback (Debian's), one durable queue that nobody reads, persistent and mandatory messages, at most
 `outstanding` without a confirm. "pika alone" is a SelectConnection that publishes in its own loop, with no thread but
 its own. "the backend" gets batches of 500 from another thread, as the core's workers hand them over, unpacks each
-payload and reports each outcome. CPU is this process's, without the broker's. Medians of the runs, which alternate.
+payload and reports each outcome. CPU is this process's, without the broker's.
 """
 
 # ruff: noqa: E402 - the folders of the broker come before the imports from them
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +38,7 @@ from event_pusher_rabbit.wire import unpack
 
 BATCH = 500
 VHOST = "/"
+ALONE, OURS = "pika alone", "the backend"
 
 
 class Figures(NamedTuple):
@@ -141,57 +139,40 @@ class TheBackend:
             self._changed.notify_all()
 
 
-def run(rabbitmq: RabbitMq, messages: int, runs: int, outstanding: int) -> None:
-    """Measure both in turn, and print the table."""
+def alternating(rabbitmq: RabbitMq, messages: int, outstanding: int) -> dict[str, Figures]:
+    """Measure both in turn, behind a round that warms the broker up."""
     credentials = pika.PlainCredentials(USER, PASSWORD)
     parameters = pika.ConnectionParameters("127.0.0.1", rabbitmq.port, VHOST, credentials, heartbeat=0)
     exchange = {"chat_msg_exchange": {"durable": True}}
     options = {"host": "127.0.0.1", "port": rabbitmq.port, "username": USER, "password": PASSWORD, **exchange}
-    figures: dict[str, list[Figures]] = {"pika alone": [], "the backend": []}
-    warm_up = TheBackend(options, (), outstanding)
-    warm_up.close()
+    TheBackend(options, (), outstanding).close()  # declares the exchange
     rabbitmq.bind(VHOST, "q", ("chat_msg", "#"))
-    for number in range(runs + 1):
-        (delivery,) = RabbitBackend(RabbitSettings.model_validate(exchange), make_tools()).push_event(
-            acc(), chat_event()
-        )
-        attempts = [attempt(delivery) for _ in range(messages)]
-        for name, taken in figures.items():
-            one: PikaAlone | TheBackend = (
+    (delivery,) = RabbitBackend(RabbitSettings.model_validate(exchange), make_tools()).push_event(acc(), chat_event())
+    taken: dict[str, Figures] = {}
+    for count in (messages // 4, messages):
+        attempts = [attempt(delivery) for _ in range(count)]
+        for name in (ALONE, OURS):
+            one = (
                 PikaAlone(parameters, attempts, outstanding)
-                if name == "pika alone"
+                if name == ALONE
                 else TheBackend(options, attempts, outstanding)
             )
-            figure = measure(messages, one.work)
+            taken[name] = measure(count, one.work)
             one.close()
-            if number:  # the first run warms the broker up
-                taken.append(figure)
             with rabbitmq.channel(VHOST) as channel:
                 channel.queue_purge("q")
-    print(f"{messages} messages, {outstanding} outstanding, median of {runs}")
-    print(f"{'':12} {'publishes/s':>12} {'CPU-µs each':>12}")
-    for name, all_of_it in figures.items():
-        rate, cpu = (statistics.median(values) for values in zip(*all_of_it, strict=True))
-        print(f"{name:12} {rate:12,.0f} {cpu:12.1f}")
+    return taken
 
 
-def main() -> None:
-    """Read the command line, and have a broker."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=40_000)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--outstanding", type=int, default=2000)
-    given = parser.parse_args()
+@contextmanager
+def broker() -> Iterator[RabbitMq]:
+    """A RabbitMQ of its own on loopback."""
     folder = Path(tempfile.mkdtemp(prefix="event-pusher-rabbitmq-"))
     rabbitmq = RabbitMq(folder)
     try:
         rabbitmq.prepare()
         rabbitmq.start()
-        run(rabbitmq, given.messages, given.runs, given.outstanding)
+        yield rabbitmq
     finally:
         rabbitmq.close()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -7,6 +7,7 @@ standard input starts a phase; a line of JSON answers when all of it has arrived
 
 ``events`` to make, ``rate`` a second (0: as fast as credit allows), ``copies`` of each that must arrive (1),
 ``enables`` a second beside them (0); ``first`` sequence number when the deliveries exist already, ``expect`` of them.
+With ``expect`` 0 the phase ends when all events are acknowledged: what they make goes elsewhere.
 
 What is due and has no credit waits, as in a server's ring; `backlog` is the most that did. A notification is known by
 its item's id: one that comes again is counted in `again` whenever it comes.
@@ -227,6 +228,7 @@ class ServerEnd:
             print(json.dumps({"resumed": True}), flush=True)
         for found in wire.ACK.finditer(data):
             self.acked = max(self.acked, int(found[1]))
+        self._all_acknowledged()
         answers = [wire.result(found[1]) for found in wire.PING.finditer(data)]
         for found in wire.PUBLISH.finditer(data):
             answers.append(wire.published(found[1], found[2]))
@@ -238,6 +240,12 @@ class ServerEnd:
             self.outbound.append(b"".join(answers))
         if self.outbound:
             self._write()
+
+    def _all_acknowledged(self) -> None:
+        phase = self.phase
+        if phase is not None and not phase.expected and phase.made >= phase.events and self.acked >= self.sent:
+            self.phase = None
+            print(json.dumps(phase.figures()), flush=True)
 
     def _published(self, item: bytes, sequence: int, now: int) -> None:
         phase = self.phase

@@ -40,7 +40,7 @@ listen = "unix:admin.sock"
 [log]
 level = "warning"
 """
-_PUSH = """\
+PUSH = """\
 [backends.push]
 backend = "rdbms"
 content = "full"
@@ -51,15 +51,27 @@ type = "log"
 """
 
 
-def configuration(url: str, port: int, backends: int = 1) -> str:
-    """
-    The daemon's, with so many backends, each of which makes a delivery of each message.
+HTTP = """\
+[[backends.http.handlers]]
+url = "{url}"
+callback_module = "json"
+[backends.http.wpool]
+workers = 10
+"""
 
-    Push is the first. The others are log backends: one registration gets a message once, whatever push backends there
-    are. What they deliver is a line below the level that is written.
+
+def several(backends: int) -> str:
     """
-    head = _CONFIG.format(url=url, component=COMPONENT, port=port, host=HOST)
-    return head + _PUSH + "".join(_LOG.format(number=number) for number in range(2, backends + 1))
+    The sections of so many backends, each of which makes a delivery of each message.
+
+    Push is the first. The others are log backends, whose line is below the level that is written.
+    """
+    return PUSH + "".join(_LOG.format(number=number) for number in range(2, backends + 1))
+
+
+def configuration(url: str, port: int, sections: str = PUSH) -> str:
+    """The daemon's, with these sections of backends."""
+    return _CONFIG.format(url=url, component=COMPONENT, port=port, host=HOST) + sections
 
 
 def register(url: str, folder: Path, users: int, services: int = 1) -> None:
@@ -174,10 +186,10 @@ def prepared(users: int, *, url: str | None = None, services: int = 1, waiting: 
 
 
 @contextmanager
-def started(folder: Path, url: str, server: Child, port: int, *, backends: int = 1) -> Iterator[Child]:
+def started(folder: Path, url: str, server: Child, port: int, *, sections: str = PUSH) -> Iterator[Child]:
     """The daemon; returns at once."""
     config = folder / "event-pusher.toml"
-    config.write_text(configuration(url, port, backends))
+    config.write_text(configuration(url, port, sections))
     with running(sys.executable, "-m", "event_pusher", "run", "-c", config, cwd=folder) as pusher:
         yield pusher
 
@@ -190,7 +202,7 @@ def stand(
     with (
         prepared(users, url=url, services=services) as (folder, database),
         server_end(users) as (server, port),
-        started(folder, database, server, port, backends=backends) as pusher,
+        started(folder, database, server, port, sections=several(backends)) as pusher,
     ):
         server.hear()
         made = Stand(server, pusher, folder)
