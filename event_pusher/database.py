@@ -157,6 +157,9 @@ class Writer:
                 self._open = self.engine.connect()
             except STORAGE_ERRORS as error:
                 raise storage_error(error) from None
+            # In the driver's autocommit mode this is a word between SQLAlchemy and alembic: who finds it begun
+            # already, does not commit at its own end.
+            self._open.begin()
             self._driver = self._open.connection.driver_connection
         return self._open
 
