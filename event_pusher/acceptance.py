@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 
 from event_pusher.abc import Acc, ChatEvent, Clock, Event
 from event_pusher.counters import Counters
-from event_pusher.database import RowRefused
 from event_pusher.dispatcher import Decided, Dispatcher
 from event_pusher.errors import StorageError
 from event_pusher.idempotency import Seen, comes_again, delivery_key, may_be_copy, message_key, said_key
@@ -37,6 +36,7 @@ from event_pusher.outbox.store import OutboxStore
 from event_pusher.positions import Positions
 from event_pusher.registrations import RegistrationStore
 from event_pusher.sessions import SessionTable
+from event_pusher.storage_errors import RowRefused
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,13 @@ from sqlalchemy import Engine
 from event_pusher.abc import Backend, Clock
 from event_pusher.assembly import Assembly, assemble, hold_lease
 from event_pusher.clock import SteadyClock, SystemClock, since_boot
-from event_pusher.database import Writer, open_engine
+from event_pusher.database import open_engine
 from event_pusher.errors import StorageError
 from event_pusher.intake import Position
 from event_pusher.migrate import require_current
 from event_pusher.outbox.lease import Lease
 from event_pusher.settings import Settings
+from event_pusher.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class App:
         for backend in self.assembly.backends.values():
             backend.start()
         self.assembly.core.start()
+        self.assembly.checkpoints.start()
         self._start_sources(self.assembly)
         self.started_at = self._clock.now()
         log.info(
@@ -110,6 +112,7 @@ class App:
             self._let_go(source.close, "source")
         for publisher in built.parts.publishers.values():
             self._let_go(publisher.close, f"backend {publisher.name}")
+        built.checkpoints.close()
         built.writer.close()
         built.engine.dispose()
         log.info("stopped")
@@ -122,6 +125,8 @@ class App:
         troubles: dict[str, str] = {}
         if built.core.trouble:
             troubles["database"] = built.core.trouble
+        if built.checkpoints.trouble:
+            troubles["log of SQLite"] = built.checkpoints.trouble
         if built.core.is_full():
             troubles["outbox"] = f"full: {built.core.rows} rows; sources stop reading until there is room"
         for name, source in built.sources.items():

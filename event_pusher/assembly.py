@@ -33,9 +33,9 @@ from event_pusher.abc import (
     SourceTools,
 )
 from event_pusher.acceptance import Acceptance
+from event_pusher.checkpoints import Checkpoints
 from event_pusher.core import Core, CoreParts
 from event_pusher.counters import Counters
-from event_pusher.database import Writer
 from event_pusher.dispatcher import Dispatcher
 from event_pusher.errors import SettingsError
 from event_pusher.idempotency import Seen
@@ -54,6 +54,7 @@ from event_pusher.sessions import SessionTable
 from event_pusher.settings import NamedBackend, NamedGateway, NamedPlugin, Settings
 from event_pusher.settlement import Settlement
 from event_pusher.stanzas import StanzaRouter
+from event_pusher.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Assembly:
     counters: Counters
     journal: Journal
     workshop: Workshop
+    checkpoints: Checkpoints
 
 
 def hold_lease(engine: Engine, clock: Clock) -> tuple[Writer, Lease]:
@@ -162,6 +164,7 @@ def assemble(settings: Settings, engine: Engine, writer: Writer, lease: Lease, c
         counters=counters,
         journal=journal,
         workshop=workshop,
+        checkpoints=Checkpoints(engine),
     )
 
 

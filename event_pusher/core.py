@@ -17,7 +17,6 @@ from typing import TypeVar
 from event_pusher.abc import Clock, Delivery
 from event_pusher.acceptance import Acceptance, Batch
 from event_pusher.counters import Counters
-from event_pusher.database import RowRefused, Writer
 from event_pusher.errors import LeaseLost, StorageError
 from event_pusher.inbox import Inbox
 from event_pusher.outbox.lease import Lease
@@ -27,6 +26,8 @@ from event_pusher.positions import Acknowledge, Positions
 from event_pusher.publisher import Publisher
 from event_pusher.refill import Refill
 from event_pusher.settlement import Settlement
+from event_pusher.storage_errors import RowRefused
+from event_pusher.writer import Writer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

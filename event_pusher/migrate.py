@@ -19,8 +19,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from event_pusher.database import Writer, open_engine, reader
+from event_pusher.database import open_engine, reader
 from event_pusher.errors import PluginError, StorageError
+from event_pusher.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

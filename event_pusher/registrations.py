@@ -12,10 +12,10 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from event_pusher.database import Writer
 from event_pusher.memory_registrations import MemoryRegistrations
 from event_pusher.registration import PublishOptions, Registration
 from event_pusher.registration_store import CHUNK, Record, RegistrationStore
+from event_pusher.writer import Writer
 
 __all__ = ["CHUNK", "MemoryRegistrations", "RdbmsRegistrations", "Record", "RegistrationStore"]
 

@@ -15,7 +15,7 @@ from event_pusher.admin.overview import outbox
 from event_pusher.admin.story import Moment, Readable, of_row
 from event_pusher.assembly import hold_lease
 from event_pusher.clock import SystemClock
-from event_pusher.database import Writer, open_engine, reader
+from event_pusher.database import open_engine, reader
 from event_pusher.jid import bare
 from event_pusher.migrate import require_current
 from event_pusher.outbox.admin import Filters, OutboxAdmin, discard, retry
@@ -23,6 +23,7 @@ from event_pusher.outbox.lease import Holder, describe
 from event_pusher.outbox.store import OutboxStore
 from event_pusher.registrations import RdbmsRegistrations, RegistrationStore
 from event_pusher.settings import Settings
+from event_pusher.writer import Writer
 
 T = TypeVar("T")
 _START = "start `event-pusher run`"

@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, false, func, select, true, update
 
-from event_pusher.database import Writer
 from event_pusher.outbox.store import CHUNK
 from event_pusher.schema import deliveries
+from event_pusher.writer import Writer
 
 _PAYLOAD_FREE = [column for column in deliveries.c if column.name not in {"payload", "lane_key", "registration_key"}]
 

@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from event_pusher.abc import Clock
-from event_pusher.database import Writer
 from event_pusher.errors import LeaseLost
+from event_pusher.writer import Writer
 
 #: Seconds from the last renewal until another process may take over.
 LEASE_SECONDS = 15.0

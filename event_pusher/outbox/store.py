@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from event_pusher.abc import Delivery
-from event_pusher.database import Writer
 from event_pusher.intake import Position
 from event_pusher.outbox.blocks import blocks, key, lane_checksum, searches
 from event_pusher.outbox.history import News, appended
 from event_pusher.outbox.row import Row
+from event_pusher.writer import Writer
 
 #: Most values in one statement.
 CHUNK = 500

@@ -14,10 +14,11 @@ from alembic import context
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection
 
-from event_pusher.database import Writer, open_engine
+from event_pusher.database import open_engine
 from event_pusher.errors import SettingsError
 from event_pusher.migrate import VERSION_TABLE
 from event_pusher.schema import metadata
+from event_pusher.writer import Writer
 
 _log = logging.getLogger("event_pusher.migrate")
 

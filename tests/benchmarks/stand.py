@@ -16,11 +16,12 @@ from kit import HERE, BenchmarkError, Child, Figures, cpu_seconds, rss_mb, runni
 from event_pusher import migrate
 from event_pusher.abc import Delivery, Notification
 from event_pusher.admin.client import Remote
-from event_pusher.database import Writer, open_engine
+from event_pusher.database import open_engine
 from event_pusher.outbox.row import Row
 from event_pusher.outbox.store import OutboxStore
 from event_pusher.registration import Registration
 from event_pusher.registrations import RdbmsRegistrations, Record
+from event_pusher.writer import Writer
 from event_pusher_push.wire import render
 
 #: What is written in one transaction beforehand.

@@ -16,9 +16,10 @@ from types import TracebackType
 from typing import Self
 
 from event_pusher import migrate
-from event_pusher.database import Writer, open_engine
+from event_pusher.database import open_engine
 from event_pusher.loopback import HOLD, LoopbackServer, Publish, Verdict
 from event_pusher.registrations import RdbmsRegistrations
+from event_pusher.writer import Writer
 from tests.chaos.book import Book, Sent, Wanted
 from tests.chaos.processes import Launcher, Process
 

@@ -15,10 +15,11 @@ from sqlalchemy import Engine
 from storage import FakeClock, insert, make_row, writing
 from writer_suite import WriterSuite
 
-from event_pusher.database import Writer, open_engine
+from event_pusher.database import open_engine
 from event_pusher.errors import StorageError
 from event_pusher.outbox.lease import Lease
 from event_pusher.outbox.store import OutboxStore
+from event_pusher.writer import Writer
 
 __all__ = ["postgresql"]  # a fixture, found by its name
 

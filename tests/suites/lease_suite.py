@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import Engine
 from storage import FakeClock, make_row, writing
 
-from event_pusher.database import Writer, reader
+from event_pusher.database import reader
 from event_pusher.errors import LeaseLost
 from event_pusher.outbox.lease import Lease, describe, process_gone, process_started, this_machine
 from event_pusher.outbox.store import OutboxStore
+from event_pusher.writer import Writer
 
 _SET = "UPDATE event_pusher_owner SET "
 

@@ -12,13 +12,13 @@ from sqlalchemy import Engine, inspect
 from storage import NOW, insert, writing
 
 from event_pusher import migrate
-from event_pusher.database import Writer
 from event_pusher.errors import StorageError
 from event_pusher.outbox.admin import Filters, OutboxAdmin
 from event_pusher.outbox.history import Tried, read
 from event_pusher.outbox.store import OutboxStore
 from event_pusher.registrations import RdbmsRegistrations
 from event_pusher.schema import metadata
+from event_pusher.writer import Writer
 
 #: The statements of the release whose newest revision was 0001, with values.
 OLD_INSERT = (

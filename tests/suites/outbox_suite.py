@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import Engine
 from storage import NOW, insert, make_row, writing
 
-from event_pusher.database import RowRefused, Writer
 from event_pusher.errors import StorageError
 from event_pusher.intake import Position
 from event_pusher.outbox.admin import Filters, OutboxAdmin, discard, retry
 from event_pusher.outbox.store import OutboxStore
+from event_pusher.storage_errors import RowRefused
+from event_pusher.writer import Writer
 
 
 class OutboxSuite:

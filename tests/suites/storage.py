@@ -9,9 +9,10 @@ from sqlalchemy import Engine
 
 from event_pusher import migrate
 from event_pusher.abc import Delivery
-from event_pusher.database import Writer, open_engine
+from event_pusher.database import open_engine
 from event_pusher.outbox.row import Row
 from event_pusher.outbox.store import OutboxStore
+from event_pusher.writer import Writer
 
 NOW = 1_700_000_000.0
 

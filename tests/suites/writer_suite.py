@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import Engine
 from storage import insert, make_row, writing
 
-from event_pusher.database import Writer, reader
+from event_pusher.database import reader
 from event_pusher.errors import LeaseLost, StorageError
 from event_pusher.outbox.store import OutboxStore
+from event_pusher.writer import Writer
 
 
 class WriterSuite:

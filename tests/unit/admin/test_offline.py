@@ -11,10 +11,11 @@ from event_pusher.admin.desk import NotPossibleError
 from event_pusher.admin.offline import OfflineDesk
 from event_pusher.assembly import hold_lease
 from event_pusher.clock import SystemClock
-from event_pusher.database import Writer, open_engine
+from event_pusher.database import open_engine
 from event_pusher.outbox.row import Row
 from event_pusher.outbox.store import OutboxStore
 from event_pusher.registrations import RdbmsRegistrations
+from event_pusher.writer import Writer
 from tests.unit.running import BOB, SERVICE, Place
 
 

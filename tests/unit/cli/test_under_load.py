@@ -11,11 +11,12 @@ import pytest
 
 from event_pusher.abc import Delivery
 from event_pusher.admin.client import Remote
-from event_pusher.database import Writer, open_engine
+from event_pusher.database import open_engine
 from event_pusher.loopback import LoopbackServer, PushService
 from event_pusher.outbox.row import Row
 from event_pusher.outbox.store import OutboxStore
 from event_pusher.registrations import RdbmsRegistrations
+from event_pusher.writer import Writer
 from tests.unit.cli.test_run import Daemon
 from tests.unit.running import Place
 
