@@ -253,7 +253,7 @@ def user_name(number: int) -> str:
 def read_rows(connection: sqlite3.Connection) -> dict[str, Wanted]:
     """The deliveries of a database by the item id that they are published with."""
     found = connection.execute("SELECT id, trace, payload FROM event_pusher_deliveries")
-    return {f"{trace}-{id_}": _wanted(payload) for id_, trace, payload in found}
+    return {f"{trace}-{id_}": wanted_of(payload) for id_, trace, payload in found}
 
 
 def read_position(connection: sqlite3.Connection) -> int:
@@ -261,7 +261,8 @@ def read_position(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT coalesce(max(n), 0) FROM event_pusher_feeds").fetchone()[0])
 
 
-def _wanted(payload: bytes) -> Wanted:
+def wanted_of(payload: bytes) -> Wanted:
+    """Which delivery a payload is."""
     node, body = _NODE.search(payload), _BODY.search(payload)
     assert node is not None
     assert body is not None
