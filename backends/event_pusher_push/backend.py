@@ -30,7 +30,7 @@ from event_pusher.abc import (
 )
 from event_pusher_push.gateways import FORMAT, Relay, VirtualHosts, pack
 from event_pusher_push.settings import PushSettings
-from event_pusher_push.wire import outcome_of_answer, render, reveal, with_item_id
+from event_pusher_push.wire import outcome_of_answer, render, reveal, with_item_id, with_metadata
 
 #: How much sooner than the core the transport stops waiting, so that its answer is the one that counts.
 _MARGIN = 4.0
@@ -201,6 +201,8 @@ class _Policy:
         deliveries: list[Delivery] = []
 
         def enqueue(registration: Registration, notification: Notification) -> None:
+            if acc.metadata:
+                notification = with_metadata(notification, acc.metadata)
             deliveries.append(self.delivery(registration, reveal(notification, self._settings.content)))
 
         acc.collect(enqueue)

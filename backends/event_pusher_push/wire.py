@@ -1,7 +1,8 @@
 """What is sent: the publish of XEP-0357 section 7 as bytes, and what an answer to it means."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from event_pusher.abc import (
@@ -43,6 +44,15 @@ def render(registration: Registration, notification: Notification) -> bytes:
 def with_item_id(payload: bytes, key: str) -> bytes:
     """Name the item of a rendered publish, so that a service can tell a repetition."""
     return payload.replace(_ITEM, b"<item id='%b'>" % _escape(key).encode(), 1)
+
+
+def with_metadata(notification: Notification, metadata: Mapping[str, str | float]) -> Notification:
+    """Add what event plugins said as fields of the summary; they come last and win, and `reveal` judges them too."""
+    fields = tuple((name, value) for name, value in notification.fields if name not in metadata)
+    said = tuple(
+        (name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in metadata.items()
+    )
+    return replace(notification, fields=fields + said)
 
 
 def reveal(notification: Notification, content: str) -> Notification:

@@ -47,7 +47,8 @@ class DefaultsPlugin(HttpPlugin[NoSettings]):
         receiver: str,
         opts: HandlerSettings,
     ) -> bytes:
-        return urlencode({"author": sender, "server": host, "receiver": receiver, "message": message}).encode()
+        form = {"author": sender, "server": host, "receiver": receiver, "message": message}
+        return urlencode({**form, **acc.metadata}).encode()
 
     def prepare_headers(
         self,

@@ -1,13 +1,17 @@
-"""The daemon with other settings: published by the component, and with a stranger's plugin."""
+"""The daemon with other settings: published by the component, without PubSub, and with a stranger's plugin."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from inbox import Inbox
 from installation import edit
 from pusher import Pusher
 from world import World
+
+from event_pusher.testing import HttpWorld
 
 pytestmark = pytest.mark.servers
 
@@ -57,6 +61,44 @@ def test_a_service_that_asks_nobody_takes_publishes_of_the_component(world: Worl
         assert (notice.sender, notice.body, notice.options) == (f"push.{world.domain}", "hello", {"k": "v"})
         # And the former knows no such device
         assert world.service.refusal("host-only").sender == f"push.{world.domain}"
+
+
+class MongoosePush(HttpWorld):
+    """Takes everything with 200; `requests` are path and body of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: Inbox[tuple[str, bytes]] = Inbox()
+
+    def payload_of(self, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        self.requests.put((path, body))
+        return body
+
+    def answer(self, payload: bytes, *, accepted: bool) -> tuple[int, Mapping[str, str], bytes]:
+        return 200, {}, b""
+
+
+def test_without_pubsub_a_gateway_is_asked(world: World) -> None:
+    # Given a daemon with a virtual host, whose gateway is MongoosePush
+    gateway = MongoosePush()
+    edits = {
+        "virtual_pubsub_hosts = []": 'virtual_pubsub_hosts = ["mobile.@HOST@"]',
+        "# [gateways.mongoosepush]": "[gateways.mongoosepush]",
+        '# url = "https://localhost:8443"': f'url = "{gateway.url}"',
+    }
+    try:
+        with daemon_with(world, edits):
+            person = world.person(world.account())
+            person.enable(f"mobile.{world.domain}", "any", {"device_id": "t0ken", "service": "fcm"})
+            world.leave(person)
+            # When alice writes
+            world.alice.message(person.bare, "hello")
+            # Then the gateway is asked to tell the device
+            path, body = gateway.requests.take(lambda _: True, 20)
+            assert path == "/v3/notification/t0ken"
+            assert json.loads(body)["alert"]["title"] == world.alice.bare
+    finally:
+        gateway.close()
 
 
 def test_a_strangers_plugin_decides(world: World, tmp_path: Path) -> None:

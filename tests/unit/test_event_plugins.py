@@ -13,7 +13,7 @@ from event_pusher.abc import Acc, Backend, Delivery, Event, EventPlugin, NoSetti
 from event_pusher.counters import Counters
 from event_pusher.dispatcher import Dispatcher
 from event_pusher.events import to_json
-from event_pusher.intake import Occurrence, SessionChange
+from event_pusher.intake import Occurrence, Refusal, SessionChange
 from event_pusher.settings.model import NamedPlugin
 from event_pusher.testing import (
     StubSessions,
@@ -32,7 +32,8 @@ from event_pusher_rabbit.settings import RabbitSettings
 from event_pusher_sns.backend import SnsBackend
 from event_pusher_sns.plugin import DefaultsPlugin as SnsDefaults
 from event_pusher_sns.settings import SnsSettings
-from tests.unit.support import Rigs, post
+from tests.unit.push.wire_reader import read
+from tests.unit.support import Rigs, post, push
 
 
 class Filter(EventPlugin[NoSettings]):
@@ -111,6 +112,29 @@ def test_metadata_reaches_the_payload_of_messages_too(make: Callable[[], Backend
     (decided,) = chain.push_events([(acc(), chat_event(direction="in", state=None))])
     (delivery,) = decided.deliveries
     assert b'"tenant": "acme"' in delivery.payload.replace(b"\\", b"")
+
+
+def test_metadata_is_in_the_form_of_the_models_webhook() -> None:
+    backend = make_backend(HttpSettings.model_validate({"handlers": [{"url": "http://127.0.0.1:9/"}]}))
+    chain = dispatcher(Stamp, backend)
+    (decided,) = chain.push_events([(acc(), chat_event("Hi", direction="in", state=None))])
+    assert b"message=Hi&tenant=acme" in decided.deliveries[0].payload
+
+
+@pytest.mark.parametrize(("content", "told"), [("full", "acme"), ("sender", None), ("marker", None), ("none", None)])
+def test_metadata_reaches_push_services_where_everything_may_be_told(
+    content: str, told: str | None, rigs: Rigs
+) -> None:
+    # Given a plugin that stamps every event, and a registration of Bob's
+    plugin = NamedPlugin("stamp", Stamp, NoSettings())
+    rig = rigs(backends=(push(content=content),), event_plugins=(plugin,))
+    answers: list[Refusal | None] = []
+    rig.give(rig.enable(answers))
+    # When he misses a message
+    rig.give(rig.message("Hi"))
+    # Then the stamp is a field of the summary, if `content` lets everything through
+    (request,) = rig.feed.server.requests
+    assert dict(read(request.payload).fields).get("tenant") == told
 
 
 def test_the_number_of_sessions_is_that_of_the_feed(rigs: Rigs) -> None:

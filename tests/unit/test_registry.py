@@ -10,9 +10,20 @@ from typing import Any
 
 import pytest
 
-from event_pusher.abc import Backend, EventPlugin, PushPlugin, Source
+from event_pusher.abc import (
+    Attempt,
+    Backend,
+    EventPlugin,
+    Gateway,
+    GatewaySettings,
+    NoSettings,
+    Notification,
+    PushPlugin,
+    Registration,
+    Source,
+)
 from event_pusher.errors import PluginError
-from event_pusher.registry import BACKENDS, EVENT_PLUGINS, PLUGINS, SOURCES, Registry, did_you_mean
+from event_pusher.registry import BACKENDS, EVENT_PLUGINS, GATEWAYS, PLUGINS, SOURCES, Registry, did_you_mean
 from event_pusher.testing import StubRegistry
 from event_pusher.testing.stubs import StubPushBackend
 
@@ -292,3 +303,37 @@ def test_the_listing_shows_doubled_names_even_when_they_are_not_in_use(install: 
     rows = [row for row in Registry().listing({}) if row.name == "twice"]
 
     assert [row.state for row in rows] == ["broken", "broken"]
+
+
+class Opens(Gateway[GatewaySettings]):
+    def publish(self, attempt: Attempt, registration: Registration, notification: Notification) -> None:
+        pass
+
+
+class LooseGateway(Opens):
+    Settings = NoSettings  # type: ignore[assignment]  # what is refused
+
+
+@pytest.mark.parametrize(
+    ("loaded", "why"),
+    [
+        (StubPushBackend, "is not a subclass of event_pusher.abc.Gateway"),
+        (Gateway, "is abstract; its author must write publish"),
+        (LooseGateway, "its Settings must be a subclass of event_pusher.abc.GatewaySettings"),
+    ],
+)
+def test_a_class_that_is_no_gateway_is_refused(loaded: Any, why: str) -> None:
+    registry = StubRegistry({GATEWAYS: {"odd": loaded, "sound": Opens}})
+    assert registry.gateway("sound") is Opens
+    with pytest.raises(PluginError, match='gateway "odd"') as caught:
+        registry.gateway("odd")
+    assert why in str(caught.value)
+
+
+def test_a_gateway_that_is_missing_or_doubled_is_told(install: Install) -> None:
+    install("stranger-one", [(GATEWAYS, "twice", "stranger_a:A")])
+    install("stranger-two", [(GATEWAYS, "twice", "stranger_b:B")])
+    with pytest.raises(PluginError, match=r'gateway "twice" is there 2 times: stranger-.* and stranger-'):
+        Registry().gateway("twice")
+    with pytest.raises(PluginError, match=r'no gateway "mongosepush" is installed .*did you mean "mongoosepush"'):
+        Registry().gateway("mongosepush")
