@@ -42,7 +42,8 @@ from event_pusher.idempotency import Seen
 from event_pusher.inbox import Inbox
 from event_pusher.intake import Position
 from event_pusher.journal import Journal
-from event_pusher.lanes import Lanes, Window
+from event_pusher.lane import Window
+from event_pusher.lanes import Lanes
 from event_pusher.outbox.lease import Lease
 from event_pusher.outbox.store import OutboxStore
 from event_pusher.pool import WorkerPool

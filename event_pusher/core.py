@@ -214,6 +214,9 @@ class Core:
         self._accept(monotonic)
         self._refill()
         self._admit(now, monotonic)
+        if not parts.settlement.pending:
+            for publisher in parts.publishers.values():
+                publisher.lanes.fall_asleep()
         self._ack_due = parts.positions.acknowledge(parts.clock.monotonic(), parts.acknowledge)
         self._housekeeping(now, monotonic)
         if self._draining.is_set() and not (
@@ -226,7 +229,7 @@ class Core:
         parts = self._parts
         monotonic, now = parts.clock.monotonic(), parts.clock.now()
         waits = [TICK_SECONDS]
-        if parts.refill.eager:
+        if parts.refill.eager(now, monotonic):
             waits.append(self._stalled_until - monotonic)
         if self._batch is not None:
             waits.append(self._stalled_until - monotonic)
@@ -330,7 +333,7 @@ class Core:
         if self._parts.clock.monotonic() < self._stalled_until:
             return
         try:
-            self._parts.refill.read_on(self._parts.clock.now())
+            self._parts.refill.read_on(self._parts.clock.now(), self._parts.clock.monotonic())
         except StorageError as error:
             self._pause(error)
 

@@ -17,7 +17,7 @@ from event_pusher.storage_errors import STORAGE_ERRORS, storage_error
 #: Seconds that a statement waits for another writer.
 BUSY_TIMEOUT = 5.0
 #: KiB of pages that a SQLite connection keeps: what waits is mostly read and deleted while it is still there.
-CACHE_KIB = 8192
+CACHE_KIB = 4096
 #: Pages of 4 KiB in SQLite's log from which on a commit copies it itself: twice of what `checkpoints` lets it come to.
 LOG_PAGES = 16_000
 #: Bytes to which the log's file is cut when it begins anew, so that its size tells what is in it.

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 #: Decisions and outcomes that are kept.
-KEPT = 20_000
+KEPT = 5_000
 #: Entries that wait for one follower.
 QUEUED = 2000
 #: Followers at a time.

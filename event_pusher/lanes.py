@@ -4,7 +4,7 @@ Order: within a lane, deliveries go one after the other, in order of acceptance.
 What memory holds of a lane is a prefix of what the outbox holds of it. The whole is bounded by `Window`: beyond it,
 rows stay on disk and are read back as room appears. A lane that alone holds `LANE_ROWS`, or whose head failed, is
 `partial`: it reads its own rest when its rows are gone. A failing head parks its lane; once it held it too long, it
-steps aside and retries alone.
+steps aside and retries alone. Of parked lanes only so many stay in memory; the others fall asleep (`asleep`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
+from event_pusher.asleep import Asleep
 from event_pusher.errors import StorageError
+from event_pusher.lane import Lane, Window, name_of
 from event_pusher.outbox.row import Row
 
 log = logging.getLogger(__name__)
 
-#: Most rows in memory, all lanes together: a million waiting rows must not be objects.
-WINDOW_ROWS = 10_000
 #: Most rows of one lane in memory: one silent device must not fill the window.
 LANE_ROWS = 200
 #: A lane whose rest could not be read is read again after so long.
@@ -30,47 +30,6 @@ REREAD_SECONDS = 1.0
 
 #: Read the waiting rows of (backend, lane) with ids above the given one, at most so many.
 LoadLane = Callable[[str, str, int, int], list[Row]]
-
-
-class Window:
-    """How many rows are in memory, and up to which id the outbox was read. Shared by all backends."""
-
-    def __init__(self, limit: int = WINDOW_ROWS) -> None:
-        self.limit = limit
-        self.rows = 0
-        #: The highest id that was offered to a lane.
-        self.cursor = 0
-        #: Rows beyond `cursor` are on disk only.
-        self.spilled = False
-
-    def has_room(self) -> bool:
-        """Whether one more row may be held."""
-        return self.rows < self.limit
-
-    def wants_rows(self) -> bool:
-        """Whether it is time to read more from the outbox."""
-        return self.spilled and 2 * self.rows < self.limit
-
-
-class Lane:
-    """
-    One lane. `rows` is what memory holds, the head included while it is in flight (`busy`).
-
-    `queued`: it waits among the ready or the parked. `partial`: the outbox may hold more, above `last_id`.
-    `held_since`: when its head failed first (UTC seconds), 0 = it did not.
-    """
-
-    __slots__ = ("busy", "held_since", "last_id", "name", "parked", "partial", "queued", "rows")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.rows: deque[Row] = deque()
-        self.busy = False
-        self.queued = False
-        self.parked = False
-        self.partial = False
-        self.last_id = 0
-        self.held_since = 0.0
 
 
 class Lanes:
@@ -85,6 +44,9 @@ class Lanes:
         self._ready: deque[Lane] = deque()
         self._parked: list[tuple[float, int, Lane]] = []
         self._held: dict[str, deque[Lane]] = {}
+        #: Parked lanes that found no room: they fall asleep when nothing of them is left to commit; target "" = due.
+        self._dozing: list[tuple[Lane, str]] = []
+        self.asleep = Asleep()
         self._order = itertools.count()
         #: Rows whose place a newer one of the same collapse key took; the core takes them away.
         self.replaced: list[Row] = []
@@ -94,6 +56,8 @@ class Lanes:
 
     def add(self, row: Row, now: float) -> None:
         """Offer `row`, whose id is above all that were offered before: its lane holds it or leaves it on disk."""
+        if self.asleep and name_of(row) in self.asleep:
+            return
         lane = self._lane_of(row)
         if row.delivery.collapse_key is not None and lane.parked and not lane.partial and self._takes_place(lane, row):
             return
@@ -122,7 +86,8 @@ class Lanes:
 
     def next_due(self) -> float | None:
         """When the next parked lane is due (UTC seconds); None without any."""
-        return self._parked[0][0] if self._parked else None
+        due = min(self._parked[0][0] if self._parked else math.inf, self.asleep.due)
+        return None if due == math.inf else due
 
     def has_ready(self) -> bool:
         """Whether a head could go now."""
@@ -135,20 +100,59 @@ class Lanes:
         self._let_go(lane, now)
 
     def give_back(self, lane: Lane, now: float) -> None:
-        """The head was not tried: it goes again as soon as it can."""
-        lane.busy = False
-        self._enqueue(lane, now)
+        """The head was not tried: it goes again at its `due_at`, which is not on disk."""
+        self._keep_head(lane)
+        self._park(lane, max(lane.rows[0].due_at, now))
 
     def park(self, lane: Lane, due_at: float) -> None:
         """Nothing of the lane goes before `due_at` (UTC seconds); the head stays the head, the rest stays on disk."""
         self._keep_head(lane)
-        self._park(lane, due_at)
+        if self._window.parked < self._window.beds:
+            self._park(lane, due_at)
+        else:
+            self._doze(lane, "")
 
     def hold(self, lane: Lane, target: str) -> None:
         """Nothing of the lane goes until `release`: its head's target has a breaker that is open."""
         self._keep_head(lane)
+        if self._window.parked < self._window.beds:
+            lane.queued = lane.parked = True
+            self._window.parked += 1
+            self._held.setdefault(target, deque()).append(lane)
+        else:
+            self._doze(lane, target)
+
+    def _doze(self, lane: Lane, target: str) -> None:
         lane.queued = lane.parked = True
-        self._held.setdefault(target, deque()).append(lane)
+        self._dozing.append((lane, target))
+
+    def fall_asleep(self) -> None:
+        """All that was settled is committed: what is on disk of the parked lanes without room is all there is."""
+        dozing, self._dozing = self._dozing, []
+        for lane, target in dozing:
+            if self._lanes.get(lane.name) is not lane or not lane.rows:
+                continue  # dropped meanwhile
+            del self._lanes[lane.name]
+            head = lane.rows[0]
+            if target:
+                self.asleep.until_taken(lane.name, target, head.id)
+            else:
+                self.asleep.until(lane.name, head.due_at)
+
+    def rouse(self, row: Row, now: float) -> None:
+        """`row`, read from disk, may go: its lane wakes up, if it slept."""
+        name = name_of(row)
+        if name in self._lanes or not self.asleep.wake(name):
+            return
+        lane = self._lanes[name] = Lane(name)
+        if name.startswith("\0"):
+            self._append(lane, row)
+        else:
+            lane.partial = True  # reads all of it, from its beginning
+        self._let_go(lane, now)
+        if lane.rows and lane.rows[0].attempts:
+            # When it failed first is not known any more: not sooner than it was accepted.
+            lane.held_since = lane.rows[0].accepted_at
 
     def release(self, target: str, number: int, now: float) -> None:
         """Let up to `number` lanes go that were held for `target`."""
@@ -189,10 +193,14 @@ class Lanes:
 
     def drop(self, registrations: frozenset[int]) -> None:
         """Forget the rows of `registrations`, which are gone from disk; what is in flight is let be."""
+        for registration in registrations if self.asleep else ():
+            self.asleep.wake(str(registration))  # as the push backend names its lanes
         self._drop(lambda row: row.delivery.registration in registrations)
 
     def drop_ids(self, ids: frozenset[int]) -> None:
         """Forget the rows `ids`, which are gone from disk; what is in flight is let be."""
+        if self.asleep:
+            self.asleep.targets[""] = 0  # a lane may have lost the head that it sleeps for
         self._drop(lambda row: row.id in ids)
 
     def _drop(self, gone: Callable[[Row], bool]) -> None:
@@ -220,8 +228,7 @@ class Lanes:
         return itertools.chain.from_iterable(lane.rows for lane in self._lanes.values())
 
     def _lane_of(self, row: Row) -> Lane:
-        # One that stepped aside, or that needs no order, has a lane of its own.
-        name = row.lane if row.lane and not row.overtaken else f"\0{row.id}"
+        name = name_of(row)
         lane = self._lanes.get(name)
         if lane is None:
             lane = self._lanes[name] = Lane(name)
@@ -245,6 +252,7 @@ class Lanes:
 
     def _park(self, lane: Lane, due_at: float) -> None:
         lane.queued = lane.parked = True
+        self._window.parked += 1
         heapq.heappush(self._parked, (due_at, next(self._order), lane))
 
     def _unpark(self, now: float) -> None:
@@ -253,6 +261,7 @@ class Lanes:
 
     def _wake(self, lane: Lane, now: float) -> None:
         lane.parked = lane.queued = False
+        self._window.parked -= 1
         self._window.rows += len(lane.rows)
         if lane.rows:
             lane.queued = True

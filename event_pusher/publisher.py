@@ -18,7 +18,8 @@ from typing import Any
 
 from event_pusher.abc import Attempt, Backend, BackendSettings, Outcome, Report, Retry, Unknown, Unsent, outcome_of
 from event_pusher.breaker import Breaker
-from event_pusher.lanes import Lane, Lanes
+from event_pusher.lane import Lane
+from event_pusher.lanes import Lanes
 from event_pusher.outbox.row import Row
 from event_pusher.pool import WorkerPool
 
@@ -147,8 +148,18 @@ class Publisher:
 
     def next_probe(self) -> float | None:
         """When a target with an open breaker is tried again (monotonic seconds); None without any that matters."""
-        waits = [b.open_until for t in self.lanes.held if (b := self.breakers.get(t)) is not None and b.open_until]
+        waiting = (*self.lanes.held, *self.lanes.asleep.targets)
+        waits = [b.open_until for t in waiting if (b := self.breakers.get(t)) is not None and b.open_until]
         return min(waits) if waits and self._has_room() else None
+
+    def taking(self, monotonic: float) -> list[str]:
+        """The targets that take more, and for which lanes sleep; "" = some lane may sleep in vain: look at all."""
+        held, breakers = self.lanes.held, self.breakers
+        return [
+            target
+            for target in self.lanes.asleep.targets
+            if target not in held and ((one := breakers.get(target)) is None or one.room(monotonic) > 0)
+        ]
 
     def next_due(self) -> float | None:
         """When a parked lane is due (UTC seconds); None without any, and while nothing may be handed out."""

@@ -6,12 +6,13 @@ as room appears. Owned by the core.
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from event_pusher.counters import Counters
-from event_pusher.lanes import Window
+from event_pusher.lane import Window
 from event_pusher.outbox.orphans import orphans_cure, told_of_orphans
 from event_pusher.outbox.row import Row
 from event_pusher.outbox.store import CHUNK, OutboxStore
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: Rows read back from the outbox at a time.
 REFILL_ROWS = 2000
+#: Rows that are read for lanes which wake up, in one turn, and ids that are looked through for them.
+ROUSE_ROWS, ROUSE_IDS = 200, 20_000
 
 
 class Refill:
@@ -35,6 +38,8 @@ class Refill:
         self._counters = counters
         self._readmitted: deque[int] = deque()
         self._orphans: set[str] = set()
+        #: Where the reading of what is due has come to, by backend: (due time, id).
+        self._due: dict[str, tuple[float, int]] = {}
 
     def begin(self, counts: Mapping[tuple[str, str], int]) -> int:
         """At the start: so many rows of each (backend, state) are on disk, none in memory; how many wait."""
@@ -65,25 +70,75 @@ class Refill:
             window.cursor = max(window.cursor, *ids, 0)
         self._readmitted.extend(ids)
 
-    @property
-    def eager(self) -> bool:
+    def eager(self, now: float, monotonic: float) -> bool:
         """Whether there is something to read, and room for it."""
-        return bool(self._readmitted) and self.window.has_room()
+        if not self.window.has_room():
+            return False
+        return bool(self._readmitted) or any(
+            one.lanes.asleep and (name in self._due or one.lanes.asleep.due <= now or one.taking(monotonic))
+            for name, one in self._publishers.items()
+        )
 
-    def read_on(self, now: float) -> None:
-        """Read what an operator let wait again, and where the window ends. Raises `StorageError`."""
-        if self.eager:
-            ids = list(islice(self._readmitted, CHUNK))
-            rows = self._store.load_ids(ids)
-            for _ in ids:
-                self._readmitted.popleft()
-            self._add(rows, now)
+    def read_on(self, now: float, monotonic: float) -> None:
+        """Read what an operator let wait again, what may wake up, and where the window ends. Raises `StorageError`."""
+        for name, publisher in self._publishers.items():
+            if publisher.lanes.asleep and self.window.has_room():
+                self._rouse_due(name, publisher, now)
+                for target in publisher.taking(monotonic):
+                    self._rouse_target(name, publisher, target, now)
+        self._read(now)
+
+    def _rouse_due(self, name: str, publisher: Publisher, now: float) -> None:
+        """Wake lanes whose time has come."""
+        asleep, cursor = publisher.lanes.asleep, self.window.cursor
+        after = self._due.get(name)
+        if after is None and asleep.due > now:
+            return
+        rows = self._store.load_due(name, now, after or (0.0, 0), cursor, ROUSE_ROWS)
+        if after is None:
+            asleep.due = math.inf  # from here on it says what falls asleep behind this reading
+        for row in rows:
+            self._due[name] = (row.due_at, row.id)
+            publisher.lanes.rouse(row, now)
+            if not self.window.has_room():
+                return
+        if len(rows) < ROUSE_ROWS:
+            following = self._store.next_due(name, now, cursor)
+            asleep.due = min(asleep.due, math.inf if following is None else following)
+            self._due.pop(name, None)
+
+    def _rouse_target(self, name: str, publisher: Publisher, target: str, now: float) -> None:
+        """Wake lanes whose target takes more."""
+        asleep, cursor = publisher.lanes.asleep, self.window.cursor
+        start = asleep.targets[target]
+        end = min(cursor, start + ROUSE_IDS)
+        rows = self._store.load_target(name, target, (start, end), now, ROUSE_ROWS)
+        for row in rows:
+            asleep.targets[target] = row.id
+            publisher.lanes.rouse(row, now)
+            if not self.window.has_room():
+                return
+        if len(rows) < ROUSE_ROWS:
+            asleep.targets[target] = end
+            if end >= cursor:
+                del asleep.targets[target]
+
+    def _read(self, now: float) -> None:
+        if self._readmitted and self.window.has_room():
+            self._let_wait_again(now)
         if self.window.wants_rows():
             rows = self._store.load_after(self.window.cursor, REFILL_ROWS)
             for row in rows:
                 self.window.cursor = row.id
                 self._add((row,), now)
             self.window.spilled = len(rows) == REFILL_ROWS
+
+    def _let_wait_again(self, now: float) -> None:
+        ids = list(islice(self._readmitted, CHUNK))
+        rows = self._store.load_ids(ids)
+        for _ in ids:
+            self._readmitted.popleft()
+        self._add(rows, now)
 
     def _add(self, rows: Sequence[Row], now: float) -> None:
         for row in rows:

@@ -96,6 +96,14 @@ Index(
     postgresql_where=text("state = 'dead'"),
 )
 
+# A delivery that goes well is never due later, and never in this index.
+Index(
+    "ix_event_pusher_deliveries_due",
+    deliveries.c.due_at,
+    sqlite_where=text("due_at > 0"),
+    postgresql_where=text("due_at > 0"),
+)
+
 feeds = Table(
     "event_pusher_feeds",
     metadata,

@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from event_pusher.abc import DELIVERED, Dead, Delivered, Gone, Outcome, Retry, Unknown, Unsent
 from event_pusher.counters import Counters
 from event_pusher.journal import Journal, Settled
-from event_pusher.lanes import Lane
+from event_pusher.lane import Lane
 from event_pusher.outbox.history import Tried
 from event_pusher.outbox.row import Row
 from event_pusher.outbox.schedule import retry_delay

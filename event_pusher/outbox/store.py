@@ -72,6 +72,18 @@ _SAVE_NEXT_ID = "UPDATE event_pusher_owner SET next_id = ? WHERE id = 1 AND next
 _LOAD = f"SELECT {ROW_COLUMNS} FROM event_pusher_deliveries WHERE"  # noqa: S608 - a constant
 _LOAD_AFTER = f"{_LOAD} id > ? AND state = 'waiting' ORDER BY id LIMIT ?"
 _LOAD_IDS = f"{_LOAD} state = 'waiting' AND id IN ({{}}) ORDER BY id"
+_LOAD_DUE = (
+    f"{_LOAD} due_at > 0 AND due_at <= ? AND (due_at > ? OR (due_at = ? AND id > ?)) AND id <= ? AND backend = ?"
+    " AND state = 'waiting' ORDER BY due_at, id LIMIT ?"
+)
+_NEXT_DUE = (
+    "SELECT min(due_at) FROM event_pusher_deliveries WHERE due_at > 0 AND due_at > ? AND id <= ? AND backend = ?"
+    " AND state = 'waiting'"
+)
+_LOAD_TARGET = (
+    f"{_LOAD} id > ? AND id <= ? AND (target = ? OR ? = '') AND backend = ? AND state = 'waiting' AND due_at <= ?"
+    " ORDER BY id LIMIT ?"
+)
 _LOAD_LANE = " lane_key {} AND id > ? AND lane = ? AND backend = ? AND state = 'waiting' ORDER BY id LIMIT ?"
 
 
@@ -90,6 +102,7 @@ class OutboxStore:
         self._forget_dead = sql(_FORGET_DEAD)
         self._reserve, self._save_next_id = sql(_RESERVE), sql(_SAVE_NEXT_ID)
         self._load_after = sql(_LOAD_AFTER)
+        self._load_due, self._next_due, self._load_target = sql(_LOAD_DUE), sql(_NEXT_DUE), sql(_LOAD_TARGET)
 
     def reserve_ids(self, count: int) -> int:
         """
@@ -213,6 +226,20 @@ class OutboxStore:
             if len(rows) >= limit:
                 break
         return rows
+
+    def load_due(self, backend: str, now: float, after: tuple[float, int], cursor: int, limit: int) -> list[Row]:
+        """Read waiting rows up to the id `cursor` whose retry is due, by (due time, id) from `after` on."""
+        return self._load(self._load_due, (now, after[0], *after, cursor, backend, limit))
+
+    def next_due(self, backend: str, now: float, cursor: int) -> float | None:
+        """When the next retry behind `now` is due, of the rows up to `cursor`; None without any."""
+        with self._writer.reading():
+            found: float | None = self._writer.run(self._next_due, (now, cursor, backend)).fetchall()[0][0]
+        return found
+
+    def load_target(self, backend: str, target: str, span: tuple[int, int], now: float, limit: int) -> list[Row]:
+        """Read waiting rows for `target` ("" = any) that may go now, with ids above `span`'s first up to its second."""
+        return self._load(self._load_target, (*span, target, target, backend, now, limit))
 
     def load_ids(self, ids: Sequence[int]) -> list[Row]:
         """Read those of the rows `ids` (at most `CHUNK`) that wait, by id."""

@@ -77,7 +77,7 @@ class World:
         self.disk.execute("UPDATE event_pusher_owner SET fence = fence + 1, holder = NULL, expires_at = 0")
         backend = post(cls=Scripted, order_hold=None, retry={"schedule": [1, 5]}, publish_timeout=30)
         self.rig = Rig(self.folder, backend, clock=self.clock)
-        self.rig.parts.refill.window.limit = 8
+        self.rig.parts.refill.window.limit, self.rig.parts.refill.window.beds = 8, 1
         event.listen(self.rig.engine, "before_cursor_execute", lambda *_: self._statement(after=False))
         event.listen(self.rig.engine, "after_cursor_execute", lambda *_: self._statement(after=True))
         self.rig._writer.run = partial(self._run, self.rig._writer.run)  # type: ignore[method-assign]  # watched

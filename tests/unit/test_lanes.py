@@ -6,7 +6,8 @@ import pytest
 
 from event_pusher import lanes as module
 from event_pusher.errors import StorageError
-from event_pusher.lanes import Lane, Lanes, Window
+from event_pusher.lane import Lane, Window
+from event_pusher.lanes import Lanes
 from event_pusher.outbox.row import Row
 from tests.unit.support import row
 

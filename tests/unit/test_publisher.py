@@ -9,7 +9,8 @@ import pytest
 
 from event_pusher import publisher as module
 from event_pusher.abc import DELIVERED, Attempt, BackendSettings, Outcome, Retry, Unknown, Unsent
-from event_pusher.lanes import Lanes, Window
+from event_pusher.lane import Window
+from event_pusher.lanes import Lanes
 from event_pusher.outbox.row import Row
 from event_pusher.publisher import Publisher
 from event_pusher.testing import make_tools

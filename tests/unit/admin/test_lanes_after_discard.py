@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from event_pusher.abc import Delivery
-from event_pusher.lanes import Lanes, Window
+from event_pusher.lane import Window
+from event_pusher.lanes import Lanes
 from event_pusher.outbox.row import Row
 
 NOW, LATER = 1000.0, 4600.0
