@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from event_pusher.abc import Clock, Delivery
 from event_pusher.acceptance import Acceptance, Batch
+from event_pusher.commits import Commits
 from event_pusher.counters import Counters
 from event_pusher.errors import LeaseLost, StorageError
 from event_pusher.inbox import Inbox
@@ -26,22 +27,17 @@ from event_pusher.positions import Acknowledge, Positions
 from event_pusher.publisher import Publisher
 from event_pusher.refill import Refill
 from event_pusher.settlement import Settlement
-from event_pusher.storage_errors import RowRefused
 from event_pusher.writer import Writer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: A commit of new rows begins at the earliest so long after the one before: batches grow with the load.
-COMMIT_SECONDS = 0.002
 #: The longest sleep.
 TICK_SECONDS = 0.25
 #: The lease is renewed so often.
 LEASE_RENEW_SECONDS = 5.0
 #: Expired dedupe keys are dropped so often.
 SWEEP_SECONDS = 600.0
-#: After a failed commit the next try waits so long at first, twice as long each time, and so long at most.
-STALL_SECONDS, STALL_MOST = 0.1, 5.0
 
 
 @dataclass(slots=True)
@@ -69,14 +65,20 @@ class Core:
     def __init__(self, parts: CoreParts, inbox: Inbox) -> None:
         self._parts = parts
         self.inbox = inbox
-        #: Rows that wait or are in flight, as committed.
-        self.rows = self.rows_at_start = 0
-        self.trouble: str | None = None
+        self.commits = Commits(
+            writer=parts.writer,
+            acceptance=parts.acceptance,
+            settlement=parts.settlement,
+            positions=parts.positions,
+            refill=parts.refill,
+            publishers=parts.publishers.values(),
+            counters=parts.counters,
+            clock=parts.clock,
+            max_rows=parts.max_rows,
+        )
+        self.rows_at_start = 0
         self.fatal: BaseException | None = None
-        self._batch: Batch | None = None
-        self._stalled_until = 0.0
-        self._stall = STALL_SECONDS
-        self._last_commit = self._renewed = self._swept = 0.0
+        self._renewed = self._swept = 0.0
         self._ack_due: float | None = None
         self._draining, self._drained = threading.Event(), threading.Event()
         self._stopping = threading.Event()
@@ -85,10 +87,23 @@ class Core:
     def start(self) -> None:
         """Read what the outbox holds, and begin. Raises `StorageError`."""
         parts = self._parts
-        self.rows = parts.refill.begin(parts.store.counts())
-        self.rows_at_start = self.rows
+        self.rows_at_start = self.commits.rows = parts.refill.begin(parts.store.counts())
         self._renewed = self._swept = parts.clock.monotonic()
         self._thread.start()
+
+    @property
+    def rows(self) -> int:
+        """Rows that wait or are in flight, as committed."""
+        return self.commits.rows
+
+    @property
+    def trouble(self) -> str | None:
+        """What the database said last, None while it is well."""
+        return self.commits.trouble
+
+    def is_full(self) -> bool:
+        """Whether the outbox holds all that it may: nothing more is accepted."""
+        return self.commits.is_full()
 
     def call(self, function: Callable[[], T]) -> Future[T]:
         """Run `function` on the core's thread, between two turns (any thread)."""
@@ -118,27 +133,27 @@ class Core:
 
     def flush(self) -> None:
         """Commit what is settled, so that the database says what memory knows."""
-        self._commit_settled()
+        self.commits.settle()
 
     def enqueue(self, backend: str, delivery: Delivery, trace: str) -> int:
         """Write one delivery that no event made, and hand it over; gives its id. Raises `StorageError`."""
-        if self._batch is not None:
+        if self.commits.batch is not None:
             raise StorageError(self.trouble or "the database is in trouble; look at `event-pusher status`")
         age = self._parts.publishers[backend].settings.max_age
         row = new_row(backend, delivery, trace, self._parts.clock.now(), age)
-        if not self._commit(Batch(rows=[row])):
+        if not self.commits.commit(Batch(rows=[row])):
             raise StorageError(self.trouble or "the database did not take it")
         return row.id
 
     def readmit(self, ids: Sequence[int]) -> None:
         """The dead letters `ids` wait again (committed)."""
-        self.rows += len(ids)
+        self.commits.rows += len(ids)
         self._parts.counters.add("readmitted", "", len(ids))
         self._parts.refill.readmit(ids)
 
     def withdraw(self, ids: Sequence[int], waiting: int) -> None:
         """The rows `ids`, of which `waiting` were no dead letters, are gone from disk."""
-        self.rows -= waiting
+        self.commits.rows -= waiting
         self._parts.counters.add("discarded", "", waiting)
         gone = frozenset(ids)
         for publisher in self._parts.publishers.values():
@@ -185,7 +200,7 @@ class Core:
         try:
             while not self._stopping.is_set():
                 self._turn()
-            self._commit_settled()
+            self.commits.settle()
             self._parts.lease.release()
         except LeaseLost as error:
             self.fatal = error
@@ -211,7 +226,7 @@ class Core:
             parts.acceptance.extend(items)
         for call in mail.calls:
             call()
-        self._accept(monotonic)
+        self.commits.accept(monotonic)
         self._refill()
         self._admit(now, monotonic)
         if not parts.settlement.pending:
@@ -220,7 +235,7 @@ class Core:
         self._ack_due = parts.positions.acknowledge(parts.clock.monotonic(), parts.acknowledge)
         self._housekeeping(now, monotonic)
         if self._draining.is_set() and not (
-            self.in_flight or parts.acceptance.waiting or self._batch or parts.settlement.pending
+            self.in_flight or parts.acceptance.waiting or self.commits.batch or parts.settlement.pending
         ):
             self._drained.set()
 
@@ -230,13 +245,9 @@ class Core:
         monotonic, now = parts.clock.monotonic(), parts.clock.now()
         waits = [TICK_SECONDS]
         if parts.refill.eager(now, monotonic):
-            waits.append(self._stalled_until - monotonic)
-        if self._batch is not None:
-            waits.append(self._stalled_until - monotonic)
-        elif parts.acceptance.waiting and not self.is_full():
-            waits.append(max(self._last_commit + COMMIT_SECONDS, self._stalled_until) - monotonic)
-        if (settle_due := parts.settlement.due_at()) is not None:
-            waits.append(max(settle_due, self._stalled_until) - monotonic)
+            waits.append(self.commits.stalled_until - monotonic)
+        if (commit_due := self.commits.due_at()) is not None:
+            waits.append(commit_due - monotonic)
         if self._ack_due is not None:
             waits.append(self._ack_due - monotonic)
         if not self._draining.is_set():
@@ -244,98 +255,13 @@ class Core:
             waits += [due - monotonic for one in parts.publishers.values() if (due := one.next_probe()) is not None]
         return max(0.0, min(waits))
 
-    def is_full(self) -> bool:
-        """Whether the outbox holds all that it may: nothing more is accepted."""
-        return self.rows >= self._parts.max_rows
-
-    def _accept(self, monotonic: float) -> None:
-        """Commit what came in, and with it what was settled."""
-        parts = self._parts
-        if monotonic < self._stalled_until:
-            return
-        if self._batch is None and not self.is_full() and monotonic >= self._last_commit + COMMIT_SECONDS:
-            self._batch = parts.acceptance.take() or None
-        due = parts.settlement.due_at()
-        settle = due is not None and due <= monotonic
-        if not (self._batch or settle or self.trouble or parts.positions.commit_due(monotonic)):
-            return
-        batch = self._batch or Batch()
-        cut = bool(batch.writes)
-        if self._commit(batch, settle=settle) and cut:
-            # What the cut left behind waits for nobody.
-            self._last_commit = 0.0
-
-    def _commit(self, batch: Batch, *, settle: bool = True) -> bool:
-        """
-        Decide and write `batch`, and with it what is settled; False when the database did not take it.
-
-        Without `settle`, what is settled is no reason to write if `batch` comes to nothing.
-        """
-        parts = self._parts
-        try:
-            parts.acceptance.decide(batch)
-            if gone := parts.settlement.gone:
-                # Decided before it was known that the registration is to be disabled.
-                batch.rows = [row for row in batch.rows if row.delivery.registration not in gone]
-            if batch or self.trouble or (settle and parts.settlement.pending):
-                began = parts.clock.monotonic()
-                now = parts.clock.now()
-                with parts.writer.transaction():
-                    parts.settlement.write(now)
-                    discarded = parts.acceptance.write(batch, now)
-                self._last_commit = began
-                self._committed(batch, parts.settlement.written(), discarded)
-        except LeaseLost:
-            raise
-        except StorageError as error:
-            if isinstance(error, RowRefused) and batch.rows and not batch.suspect:
-                batch.suspect = True
-                return self._commit(batch, settle=settle)
-            self._stalled(batch, error)
-            return False
-        self._batch = None
-        self._recovered()
-        return True
-
-    def _committed(self, batch: Batch, settled: int, discarded: int) -> None:
-        parts = self._parts
-        self.rows += len(batch.rows) - settled - discarded
-        parts.counters["commits", ""] += 1
-        parts.counters.add("discarded", "", discarded)
-        parts.acceptance.written(batch)
-        rows = batch.rows
-        if batch.gone:
-            gone = frozenset(batch.gone)
-            for publisher in parts.publishers.values():
-                publisher.drop(gone)
-            rows = [row for row in rows if row.delivery.registration not in gone]
-        parts.refill.offer(rows, parts.clock.now())
-
-    def _stalled(self, batch: Batch, error: StorageError) -> None:
-        self._pause(error)
-        self._parts.acceptance.refuse_writes(batch)
-        self._batch = batch or None
-
-    def _pause(self, error: StorageError) -> None:
-        if self.trouble is None:
-            log.error("the database is in trouble, intake pauses: %s", error)
-        self.trouble = str(error)
-        self._parts.counters.add("commits_failed")
-        self._stalled_until = self._parts.clock.monotonic() + self._stall
-        self._stall = min(self._stall * 2, STALL_MOST)
-
-    def _recovered(self) -> None:
-        if self.trouble is not None:
-            log.warning("the database is well again")
-        self.trouble, self._stall, self._stalled_until = None, STALL_SECONDS, 0.0
-
     def _refill(self) -> None:
-        if self._parts.clock.monotonic() < self._stalled_until:
+        if self._parts.clock.monotonic() < self.commits.stalled_until:
             return
         try:
             self._parts.refill.read_on(self._parts.clock.now(), self._parts.clock.monotonic())
         except StorageError as error:
-            self._pause(error)
+            self.commits.pause(error)
 
     def _admit(self, now: float, monotonic: float) -> None:
         if self._draining.is_set() or not self._still_owner():
@@ -351,7 +277,7 @@ class Core:
         """Whether nothing can have been taken over: a process that was paused asks before it publishes."""
         if self._parts.lease.remaining() > 0:
             return True
-        return self._parts.clock.monotonic() >= self._stalled_until and self._renew()
+        return self._parts.clock.monotonic() >= self.commits.stalled_until and self._renew()
 
     def _renew(self) -> bool:
         """Hold on to the lease; False when the database does not answer. Raises `LeaseLost`."""
@@ -361,16 +287,12 @@ class Core:
         except LeaseLost:
             raise
         except StorageError as error:
-            self._pause(error)
+            self.commits.pause(error)
             return False
         return True
 
-    def _commit_settled(self) -> None:
-        if self._parts.settlement.pending or self._batch:
-            self._commit(self._batch or Batch())
-
     def _housekeeping(self, now: float, monotonic: float) -> None:
-        if monotonic - self._renewed >= LEASE_RENEW_SECONDS and monotonic >= self._stalled_until:
+        if monotonic - self._renewed >= LEASE_RENEW_SECONDS and monotonic >= self.commits.stalled_until:
             self._renew()
         if monotonic - self._swept >= SWEEP_SECONDS:
             self._swept = monotonic

@@ -271,7 +271,7 @@ class Rig:
 
     def close(self) -> None:
         """End as a clean stop does."""
-        self.core._commit_settled()
+        self.core.commits.settle()
         self.crash()
 
     def crash(self) -> None:

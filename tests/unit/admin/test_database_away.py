@@ -16,7 +16,7 @@ def test_status_answers_without_the_database(running: Running, monkeypatch: pyte
         raise StorageError("the database failed: gone")
 
     monkeypatch.setattr("event_pusher.admin.live.describe", away)
-    running.app.assembly.core.trouble = "the database failed: gone"  # type: ignore[union-attr]  # it runs
+    running.app.assembly.core.commits.trouble = "the database failed: gone"  # type: ignore[union-attr]  # it runs
     # When an operator asks
     told = running.call("status")
     # Then it is told what is wrong, and what is known without it

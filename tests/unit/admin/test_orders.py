@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from event_pusher import core as module
+from event_pusher import commits as module
 from event_pusher.abc import Delivery, Retry
 from event_pusher.errors import StorageError
 from event_pusher.outbox.admin import OutboxAdmin
