@@ -13,6 +13,7 @@ from typing import Any
 
 from event_pusher.abc import Delivery
 from event_pusher.intake import Position
+from event_pusher.outbox import statements
 from event_pusher.outbox.blocks import blocks, key, lane_checksum, searches
 from event_pusher.outbox.history import News, appended
 from event_pusher.outbox.row import Row
@@ -21,70 +22,6 @@ from event_pusher.writer import Writer
 #: Most values in one statement.
 CHUNK = 500
 _KEY_BYTES = 16
-
-#: The order in which `read_row` wants a row.
-ROW_COLUMNS = (
-    "id, backend, lane, trace, accepted_at, expires_at, attempts, due_at, overtaken, "
-    "recipient, target, payload, format, registration_id, collapse_key"
-)
-# Done twice it does nothing: a commit whose answer got lost is repeated with the same ids.
-_INSERT = (
-    "INSERT INTO event_pusher_deliveries (id, backend, lane, lane_key, trace, accepted_at, expires_at, attempts,"
-    " due_at, overtaken, recipient, target, payload, format, registration_id, registration_key,"
-    " collapse_key) VALUES {} ON CONFLICT (id) DO NOTHING"
-)
-_ROW = f"({', '.join('?' * 17)})"
-#: Rows of one INSERT: a few sizes, so that the drivers know the statements again. One statement for many rows, because
-#: each is a moment at which another thread takes the interpreter, and does not give it back for up to 5 ms.
-_SIZES = (64, 16, 4, 1)
-_REMOVE = {
-    "sqlite": "DELETE FROM event_pusher_deliveries WHERE id IN (SELECT value FROM json_each(?))",
-    "postgresql": "DELETE FROM event_pusher_deliveries WHERE id = ANY(%s)",
-}
-_RESCHEDULE = (
-    "UPDATE event_pusher_deliveries SET attempts = ?, due_at = ?, overtaken = ?, reason = ?, history = ?"
-    " WHERE id = ? AND state = 'waiting'"
-)
-_BURY = (
-    "UPDATE event_pusher_deliveries SET state = 'dead', attempts = ?, overtaken = ?, reason = ?, failed_at = ?,"
-    " history = ? WHERE id = ?"
-)
-_HISTORIES = "SELECT id, history FROM event_pusher_deliveries WHERE id IN ({})"
-_DISCARD = (
-    "DELETE FROM event_pusher_deliveries WHERE registration_key {} AND registration_key IS NOT NULL"
-    " AND registration_id = ? AND state = 'waiting' RETURNING id"
-)
-_SAVE_POSITION = (
-    "INSERT INTO event_pusher_feeds (source, host, feed, epoch, n) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT (source, host, feed) DO UPDATE SET epoch = excluded.epoch, n = excluded.n"
-)
-_REMEMBER = "INSERT INTO event_pusher_seen (expires_at, keys) VALUES (?, ?)"
-_FORGET_DEAD = (
-    "DELETE FROM event_pusher_deliveries WHERE id IN (SELECT id FROM event_pusher_deliveries"
-    " WHERE state = 'dead' AND failed_at < ? ORDER BY id LIMIT ?)"
-)
-_FORGET = "DELETE FROM event_pusher_seen WHERE expires_at <= ?"
-_RESERVE = (
-    "UPDATE event_pusher_owner SET next_id = ? + CASE WHEN next_id < ? THEN ? ELSE next_id END"
-    " WHERE id = 1 RETURNING next_id"
-)
-_SAVE_NEXT_ID = "UPDATE event_pusher_owner SET next_id = ? WHERE id = 1 AND next_id < ?"
-_LOAD = f"SELECT {ROW_COLUMNS} FROM event_pusher_deliveries WHERE"  # noqa: S608 - a constant
-_LOAD_AFTER = f"{_LOAD} id > ? AND state = 'waiting' ORDER BY id LIMIT ?"
-_LOAD_IDS = f"{_LOAD} state = 'waiting' AND id IN ({{}}) ORDER BY id"
-_LOAD_DUE = (
-    f"{_LOAD} due_at > 0 AND due_at <= ? AND (due_at > ? OR (due_at = ? AND id > ?)) AND id <= ? AND backend = ?"
-    " AND state = 'waiting' ORDER BY due_at, id LIMIT ?"
-)
-_NEXT_DUE = (
-    "SELECT min(due_at) FROM event_pusher_deliveries WHERE due_at > 0 AND due_at > ? AND id <= ? AND backend = ?"
-    " AND state = 'waiting'"
-)
-_LOAD_TARGET = (
-    f"{_LOAD} id > ? AND id <= ? AND (target = ? OR ? = '') AND backend = ? AND state = 'waiting' AND due_at <= ?"
-    " ORDER BY id LIMIT ?"
-)
-_LOAD_LANE = " lane_key {} AND id > ? AND lane = ? AND backend = ? AND state = 'waiting' ORDER BY id LIMIT ?"
 
 
 class OutboxStore:
@@ -95,14 +32,24 @@ class OutboxStore:
         self._next_id = 1  # no id below was left to give; only grows, whatever becomes of a transaction
         self._next_id_saved = True
         sql = writer.sql
-        self._inserts = [(size, sql(_INSERT.format(", ".join([_ROW] * size)))) for size in _SIZES]
-        self._remove = _REMOVE[writer.engine.dialect.name]
-        self._reschedule, self._bury = sql(_RESCHEDULE), sql(_BURY)
-        self._save_position, self._remember, self._forget = sql(_SAVE_POSITION), sql(_REMEMBER), sql(_FORGET)
-        self._forget_dead = sql(_FORGET_DEAD)
-        self._reserve, self._save_next_id = sql(_RESERVE), sql(_SAVE_NEXT_ID)
-        self._load_after = sql(_LOAD_AFTER)
-        self._load_due, self._next_due, self._load_target = sql(_LOAD_DUE), sql(_NEXT_DUE), sql(_LOAD_TARGET)
+        self._inserts = [
+            (size, sql(statements.INSERT.format(", ".join([statements.ROW] * size)))) for size in statements.SIZES
+        ]
+        self._remove = statements.REMOVE[writer.engine.dialect.name]
+        self._reschedule, self._bury = sql(statements.RESCHEDULE), sql(statements.BURY)
+        self._save_position, self._remember, self._forget = (
+            sql(statements.SAVE_POSITION),
+            sql(statements.REMEMBER),
+            sql(statements.FORGET),
+        )
+        self._forget_dead = sql(statements.FORGET_DEAD)
+        self._reserve, self._save_next_id = sql(statements.RESERVE), sql(statements.SAVE_NEXT_ID)
+        self._load_after = sql(statements.LOAD_AFTER)
+        self._load_due, self._next_due, self._load_target = (
+            sql(statements.LOAD_DUE),
+            sql(statements.NEXT_DUE),
+            sql(statements.LOAD_TARGET),
+        )
 
     def reserve_ids(self, count: int) -> int:
         """
@@ -158,7 +105,7 @@ class OutboxStore:
         found: dict[int, str | None] = {}
         for start in range(0, len(rows), CHUNK):
             ids = [row.id for row in rows[start : start + CHUNK]]
-            select = self._writer.sql(_HISTORIES.format(", ".join("?" * len(ids))))
+            select = self._writer.sql(statements.HISTORIES.format(", ".join("?" * len(ids))))
             found.update(tuple(one) for one in self._writer.connection.exec_driver_sql(select, tuple(ids)))
         return {id_: appended(history, news.get(id_, ())) for id_, history in found.items()}
 
@@ -169,7 +116,7 @@ class OutboxStore:
         gone: list[int] = []
         for registration in registration_ids:
             for condition, keys in searches(found, registration):
-                statement = sql(_DISCARD.format(condition))
+                statement = sql(statements.DISCARD.format(condition))
                 gone.extend(connection.exec_driver_sql(statement, (*keys, registration)).scalars())
         return gone
 
@@ -222,7 +169,7 @@ class OutboxStore:
         rows: list[Row] = []
         for condition, keys in searches(found, lane_checksum(backend, lane)):
             values = (*keys, after_id, lane, backend, limit - len(rows))
-            rows += self._load(self._writer.sql(_LOAD + _LOAD_LANE.format(condition)), values)
+            rows += self._load(self._writer.sql(statements.LOAD + statements.LOAD_LANE.format(condition)), values)
             if len(rows) >= limit:
                 break
         return rows
@@ -245,7 +192,7 @@ class OutboxStore:
         """Read those of the rows `ids` (at most `CHUNK`) that wait, by id."""
         if not ids:
             return []
-        return self._load(self._writer.sql(_LOAD_IDS.format(", ".join("?" * len(ids)))), tuple(ids))
+        return self._load(self._writer.sql(statements.LOAD_IDS.format(", ".join("?" * len(ids)))), tuple(ids))
 
     def highest_id(self) -> int:
         """The highest id of a waiting row, 0 without any."""
