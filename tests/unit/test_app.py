@@ -194,7 +194,7 @@ def test_health_tells_of_every_part(apps: Any, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Feed, "health", lambda _: "no stream")
     monkeypatch.setattr(app.assembly.core.commits, "trouble", "disk full")
     monkeypatch.setattr(app.assembly.core, "is_full", lambda: True)
-    monkeypatch.setattr(app.assembly.core, "rows", 7)
+    monkeypatch.setattr(app.assembly.core.commits, "rows", 7)
     # Then what is not well is there with one line each, and a broken check says no secret
     health = app.health()
     assert health["source feed"] == "no stream"
