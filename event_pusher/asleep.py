@@ -22,17 +22,17 @@ class Asleep:
     The sleeping lanes of one backend.
 
     `due`: when the first of those that wait for their time is due, at the earliest (UTC seconds; infinite without any).
-    `targets`: for each target that lanes wait for, the id above which their rows are read.
+    `number` of lanes; `targets`: for each target that lanes wait for, the id above which their rows are read.
     """
 
     def __init__(self) -> None:
         self.due = math.inf
         self.targets: dict[str, int] = {}
         self._buckets: dict[int, array[int]] = {}
-        self._number = 0
+        self.number = 0
 
     def __len__(self) -> int:
-        return self._number
+        return self.number
 
     def __contains__(self, name: str) -> bool:
         key = hash(name) & _MASK
@@ -55,7 +55,7 @@ class Asleep:
         if bucket is None or key not in bucket:
             return False
         bucket.remove(key)
-        self._number -= 1
+        self.number -= 1
         if not bucket:
             del self._buckets[key % _BUCKETS]
         return True
@@ -65,4 +65,4 @@ class Asleep:
         bucket = self._buckets.setdefault(key % _BUCKETS, array("Q"))
         if key not in bucket:
             bucket.append(key)
-            self._number += 1
+            self.number += 1

@@ -56,7 +56,7 @@ class Lanes:
 
     def add(self, row: Row, now: float) -> None:
         """Offer `row`, whose id is above all that were offered before: its lane holds it or leaves it on disk."""
-        if self.asleep and name_of(row) in self.asleep:
+        if self.asleep.number and name_of(row) in self.asleep:
             return
         lane = self._lane_of(row)
         if row.delivery.collapse_key is not None and lane.parked and not lane.partial and self._takes_place(lane, row):
@@ -242,10 +242,10 @@ class Lanes:
         self._window.rows += 1
 
     def _enqueue(self, lane: Lane, now: float) -> None:
-        # A clock that was set back while nobody ran must not make anything wait longer than it ever would.
-        due_at = min(lane.rows[0].due_at, now + self._longest)
+        due_at = lane.rows[0].due_at
         if due_at > now:
-            self.park(lane, due_at)
+            # A clock that was set back while nobody ran must not make anything wait longer than it ever would.
+            self.park(lane, min(due_at, now + self._longest))
         else:
             lane.queued = True
             self._ready.append(lane)
