@@ -15,22 +15,20 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from event_pusher.database import BUSY_TIMEOUT, reader
+from event_pusher.database import BUSY_TIMEOUT, LOG_KEPT, reader
 from event_pusher.errors import StorageError
 
 log = logging.getLogger(__name__)
 
-#: Bytes of the log from which on it is copied: a page that changes again meanwhile, as nearly all of a short queue do,
-#: is copied once …
-COPY_BYTES = 16 * 1024 * 1024
-#: … from which on it is to begin anew …
-RESTART_BYTES = 32 * 1024 * 1024
+#: Bytes of the log from which on it is to begin anew; its file keeps them, for one that grows is slower to sync …
+RESTART_BYTES = LOG_KEPT
 #: … and from which on somebody must be told.
 LONG_BYTES = 256 * 1024 * 1024
-#: The log is looked at so often.
-LOOK_SECONDS = 0.25
+#: The log is copied so often: a page that changes again meanwhile, as most of a short queue do, is copied once.
+LOOK_SECONDS = 0.5
 #: The one that keeps the writer out waits no longer for anybody: it is tried again.
 BUSY_MILLISECONDS = 50
+PAGE_BYTES = 4096
 
 
 class Checkpoints:
@@ -42,7 +40,7 @@ class Checkpoints:
         self._log = Path(f"{file}-wal") if file else None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._copied = 0
+        self._seen = 0
         #: Why the log is long, None while it is not.
         self.trouble: str | None = None
 
@@ -67,29 +65,29 @@ class Checkpoints:
 
     def look(self) -> None:
         """Copy what there is to copy. Raises `StorageError`."""
-        size = self._size()
-        if size < self._copied:
-            self._copied = 0  # it began anew, and the file was cut (`journal_size_limit`)
-        if size - self._copied >= COPY_BYTES:
+        size, changed = self._look()
+        if changed != self._seen:
             with reader(self._engine) as connection:
-                self._copy(connection, anew=size >= RESTART_BYTES)
-            self._copied = size
+                self._copy(connection)
+            self._seen = changed
         self._tell(size)
 
-    def _copy(self, connection: Connection, *, anew: bool) -> None:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        if anew:
+    def _copy(self, connection: Connection) -> None:
+        [(_, pages, _)] = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if pages * PAGE_BYTES >= RESTART_BYTES:
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
             try:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)").fetchall()
             finally:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
 
-    def _size(self) -> int:
+    def _look(self) -> tuple[int, int]:
+        """Bytes of the log's file, and when it changed last (nanoseconds); nothing without one."""
         try:
-            return self._log.stat().st_size if self._log is not None else 0
+            found = self._log.stat() if self._log is not None else None
         except OSError:
-            return 0
+            found = None
+        return (found.st_size, found.st_mtime_ns) if found is not None else (0, 0)
 
     def _tell(self, size: int) -> None:
         if size < LONG_BYTES:

@@ -18,10 +18,10 @@ from event_pusher.storage_errors import STORAGE_ERRORS, storage_error
 BUSY_TIMEOUT = 5.0
 #: KiB of pages that a SQLite connection keeps: what waits is mostly read and deleted while it is still there.
 CACHE_KIB = 4096
-#: Pages of 4 KiB in SQLite's log from which on a commit copies it itself: twice of what `checkpoints` lets it come to.
+#: Pages of 4 KiB in SQLite's log from which on a commit copies it itself: four times what `checkpoints` lets it reach.
 LOG_PAGES = 16_000
-#: Bytes to which the log's file is cut when it begins anew, so that its size tells what is in it.
-LOG_KEPT = 1024 * 1024
+#: Bytes that the log's file keeps when it begins anew.
+LOG_KEPT = 16 * 1024 * 1024
 _CURE = "run `event-pusher db upgrade`"
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",

@@ -83,9 +83,9 @@ def test_db_creates_and_tells_the_revision(place: Place) -> None:
     (place.folder / "event-pusher.db").unlink()
     assert "run `event-pusher db upgrade`" in place.run("db", "current").stderr
     # When it is upgraded
-    assert "is at revision 0002" in place.run("db", "upgrade").output
+    assert "is at revision 0003" in place.run("db", "upgrade").output
     # Then it is at the newest revision of the history
-    assert place.run("db", "current").output == "0002\n"
+    assert place.run("db", "current").output == "0003\n"
     assert run("db", "history").output.startswith("0001 ")
 
 
