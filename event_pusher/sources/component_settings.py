@@ -30,7 +30,7 @@ class ComponentSettings(Section):
     hosts: tuple[str, ...] = Field(min_length=1)
     allow_plaintext: bool = False
     publish_as: PublishAs = "host"
-    window: int = Field(default=2000, ge=1, le=100_000)
+    window: int = Field(default=1000, ge=1, le=100_000)
     max_stanza_bytes: int = Field(default=MAX_STANZA_BYTES, ge=10_000, le=10_000_000)
     open_per_service: int = Field(default=1000, ge=1, le=100_000)
     kinds: tuple[str, ...] = ()

@@ -437,7 +437,7 @@ SETTINGS: dict[str, Any] = {"domain": "push.example.org", "secret": "s", "hosts"
 def test_the_defaults_are_those_of_a_server_on_this_machine() -> None:
     settings = ComponentSettings.model_validate(SETTINGS)
     assert settings.address == ("127.0.0.1", 5347)
-    assert (settings.publish_as, settings.window, settings.bodies) == ("host", 2000, True)
+    assert (settings.publish_as, settings.window, settings.bodies) == ("host", 1000, True)
 
 
 @pytest.mark.parametrize("server", ["localhost:5347", "127.0.0.9:1", "[::1]:5347"])
